@@ -1,0 +1,71 @@
+//! The `maintenance_run` table: what maintenance did, and when.
+
+use sea_orm::entity::prelude::*;
+
+use crate::Timestamp;
+
+/// Why a run began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+pub enum Trigger {
+    /// Its schedule.
+    Schedule,
+    /// The service started.
+    Start,
+    /// An administrator asked through the API.
+    Api,
+    /// Somebody asked on the command line.
+    Cli,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Nothing was left to do.
+    Done,
+    /// Its time ran out first; the next run goes on.
+    Budget,
+    /// It was asked to stop.
+    Cancelled,
+    /// The clock had jumped: what looks stale may not be.
+    Clock,
+    /// An error ended it.
+    Failed,
+}
+
+/// One run of one job.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "maintenance_run")]
+pub struct Model {
+    /// A `UUIDv7`: rows lie in the order the runs began.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The job, such as `purge`.
+    pub job: String,
+    /// Which process ran it.
+    pub replica: String,
+    /// Why it began.
+    pub trigger: Trigger,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; none while it runs.
+    pub finished_at: Option<Timestamp>,
+    /// How it ended; none while it runs.
+    pub outcome: Option<Outcome>,
+    /// Rows deleted because they had expired.
+    pub deleted_expired: i64,
+    /// Rows deleted because they had been revoked.
+    pub deleted_revoked: i64,
+    /// Transactions it took.
+    pub batches: i64,
+    /// The longest of them, in milliseconds.
+    pub slowest_batch_ms: i64,
+    /// Stale rows that were left; none where that was not counted.
+    pub backlog: Option<i64>,
+    /// What went wrong, in words for an operator.
+    pub error: Option<String>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,29 @@
+//! How the schema got here, one step a file. Steps are never edited once released, every step can go down, and none
+//! knows the `entity` crate: what a row is today must not rewrite what it was.
+//!
+//! Take a lock before running them (sea-orm-migration takes none); Daypass's `db::migrate` does.
+
+pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
+use sea_orm_migration::prelude::*;
+
+mod m20261124_000001_account;
+mod m20261124_000002_token;
+mod m20261124_000003_attempt;
+mod m20261124_000004_maintenance_run;
+mod table;
+
+/// All steps, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261124_000001_account::Migration),
+            Box::new(m20261124_000002_token::Migration),
+            Box::new(m20261124_000003_attempt::Migration),
+            Box::new(m20261124_000004_maintenance_run::Migration),
+        ]
+    }
+}

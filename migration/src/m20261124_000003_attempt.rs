@@ -1,0 +1,27 @@
+//! Counters for the limits on guessing, in the database so that replicas share them.
+
+use sea_orm_migration::{prelude::*, schema::*};
+
+use crate::table;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .create_table(
+                table::create(manager, "attempt")
+                    .col(string_len("subject", 200).primary_key())
+                    .col(big_integer("count"))
+                    .col(big_integer("expires_at"))
+                    .to_owned(),
+            )
+            .await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(Table::drop().table("attempt").to_owned()).await
+    }
+}

@@ -1,0 +1,88 @@
+//! Trading a user name and a password for a token. Every door comes through here.
+
+use std::net::IpAddr;
+
+use entity::{PasswordHash, Scopes, Timestamp, user};
+
+use super::{limits, password::Password, users, users::Username};
+use crate::{
+    app::App,
+    error::Error,
+    token::{
+        Kind,
+        issue::{self, Issued, Wanted},
+    },
+};
+
+/// Who says they are whom.
+#[derive(Debug)]
+pub struct Credentials {
+    /// The name as it was typed.
+    pub username: String,
+    /// The password as it was typed.
+    pub password: Password,
+}
+
+/// Logs in and makes a `session` token.
+///
+/// An unknown name, a wrong password and a disabled user are one answer ([`Error::BadCredentials`]) that takes the same
+/// time. The token is made under a lock on the user, and only if nothing ended the user's tokens since the password was
+/// looked up: a login does not slip past a password change, a disabling or a "log out everywhere".
+pub async fn login(
+    app: &App,
+    from: IpAddr,
+    credentials: Credentials,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Issued, Error> {
+    limits::login_from(app, from, now).await?;
+    let Ok(name) = Username::parse(&credentials.username) else {
+        // No rule allows this name, so nobody has it: that must take as long as a wrong password.
+        app.hasher.verify(credentials.password, None).await?;
+        return Err(Error::BadCredentials);
+    };
+    limits::login_as(app, &name.canonical(), now).await?;
+    let (user, rehashed) = authenticate(app, &name, credentials.password).await?;
+
+    let txn = app.db.begin().await?;
+    let mut owner = users::lock(&txn, user.id).await.map_err(|error| match error {
+        Error::NotFound(_) => Error::BadCredentials,
+        other => other,
+    })?;
+    if owner.epoch != user.epoch {
+        return Err(Error::BadCredentials);
+    }
+    owner.last_login_at = Some(now);
+    if let Some(hash) = rehashed {
+        owner.password_hash = Some(hash);
+    }
+    users::save(&txn, owner.clone()).await?;
+    limits::forget(&txn, &owner.canonical_name).await?;
+    let scopes = granted(&owner, wanted.scopes.as_ref())?;
+    let issued = issue::issue(app, &txn, &owner, Kind::Session, wanted, scopes, now).await?;
+    txn.commit().await?;
+    Ok(issued)
+}
+
+/// The user whose password this is, and the same password hashed anew if the stored hash costs less than configured.
+async fn authenticate(
+    app: &App,
+    name: &Username,
+    password: Password,
+) -> Result<(user::Model, Option<PasswordHash>), Error> {
+    let user = users::find_by_name(app.db.reader(), &name.canonical()).await?;
+    let able = user.filter(|user| user.disabled_at.is_none());
+    let stored = able.as_ref().and_then(|user| user.password_hash.clone());
+    let verified = app.hasher.verify(password, stored).await?;
+    let user = able.filter(|_| verified.matches).ok_or(Error::BadCredentials)?;
+    Ok((user, verified.rehashed))
+}
+
+/// All that the user may have, unless fewer are asked for.
+fn granted(owner: &user::Model, wanted: Option<&Scopes>) -> Result<Scopes, Error> {
+    match wanted {
+        None => Ok(owner.scopes.clone()),
+        Some(wanted) if owner.scopes.contains_all(wanted) => Ok(wanted.clone()),
+        Some(_) => Err(Error::Forbidden("a scope was asked for that this user may not have".to_owned())),
+    }
+}

@@ -1,0 +1,6 @@
+//! People: their accounts, their passwords, and the limits on guessing them.
+
+pub mod limits;
+pub mod login;
+pub mod password;
+pub mod users;

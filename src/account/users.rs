@@ -1,0 +1,244 @@
+//! Users: making, finding, changing and ending them.
+
+use entity::{Scopes, Timestamp, user};
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect, SqlErr,
+};
+use uuid::Uuid;
+
+use super::password::{Password, policy};
+use crate::{
+    app::App,
+    error::Error,
+    id,
+    token::{Kind, Owner, revoke},
+};
+
+const EVERY_KIND: [Kind; 4] = [Kind::Session, Kind::Api, Kind::Client, Kind::Refresh];
+const LONGEST_NAME: usize = 150;
+
+/// A user name as it was given, and its lower-case form, by which names are compared and made unique.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Username(String);
+
+impl Username {
+    /// ASCII letters, digits and `._@+-`, 1 to 150 of them: no look-alikes, and the same verdict in every database.
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._@+-".contains(&byte);
+        if (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(allowed) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(Error::invalid("username", "must be 1 to 150 ASCII letters, digits or any of . _ @ + -"))
+        }
+    }
+
+    /// The name as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form by which names are compared.
+    pub fn canonical(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+/// What is to change of a user; what is left out stays.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// The new password.
+    pub password: Option<Password>,
+    /// What tokens of the user may hold from now on.
+    pub scopes: Option<Scopes>,
+    /// Whether the user is barred from logging in.
+    pub disabled: Option<bool>,
+}
+
+/// Makes a user.
+pub async fn create(
+    app: &App,
+    name: &Username,
+    password: Password,
+    scopes: Scopes,
+    now: Timestamp,
+) -> Result<user::Model, Error> {
+    accept_password("password", app, &password, name.as_str())?;
+    let row = user::Model {
+        id: id::new(now),
+        username: name.as_str().to_owned(),
+        canonical_name: name.canonical(),
+        password_hash: Some(app.hasher.hash(password).await?),
+        scopes,
+        epoch: 0,
+        created_at: now,
+        last_login_at: None,
+        disabled_at: None,
+        deleted_at: None,
+        changed_at: now,
+    };
+    match user::Entity::insert(all_set(row.clone())).exec_without_returning(app.db.writer()).await {
+        Ok(_) => Ok(row),
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+            Err(Error::Conflict("there is already a user of this name".to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether there is no user at all, not even a deleted one: a database at its very first start.
+pub async fn none_yet(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    Ok(user::Entity::find().limit(1).one(db).await?.is_none())
+}
+
+/// The user of this id, unless deleted.
+pub async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<user::Model, Error> {
+    let row = user::Entity::find_by_id(id).filter(user::Column::DeletedAt.is_null()).one(db).await?;
+    row.ok_or(Error::NotFound("user"))
+}
+
+/// The user of this name, in any case, unless deleted.
+pub async fn find_by_name(db: &impl ConnectionTrait, canonical: &str) -> Result<Option<user::Model>, DbErr> {
+    user::Entity::find().filter(user::Column::CanonicalName.eq(canonical)).one(db).await
+}
+
+/// One page of users, newest first: made before the one named by `after`.
+pub async fn page(db: &impl ConnectionTrait, after: Option<Uuid>, limit: u64) -> Result<Vec<user::Model>, DbErr> {
+    user::Entity::find()
+        .filter(user::Column::DeletedAt.is_null())
+        .filter(Condition::all().add_option(after.map(|id| user::Column::Id.lt(id))))
+        .order_by_desc(user::Column::Id)
+        .limit(limit)
+        .all(db)
+        .await
+}
+
+/// Changes a user. A new password or disabling ends every token of theirs in the same transaction.
+pub async fn change(app: &App, id: Uuid, change: Change, now: Timestamp) -> Result<user::Model, Error> {
+    let before = find(app.db.reader(), id).await?;
+    let hash = match change.password {
+        Some(password) => {
+            accept_password("password", app, &password, &before.username)?;
+            Some(app.hasher.hash(password).await?)
+        }
+        None => None,
+    };
+    let txn = app.db.begin().await?;
+    let mut row = lock(&txn, id).await?;
+    let ends_tokens = hash.is_some() || change.disabled == Some(true);
+    if let Some(scopes) = change.scopes {
+        row.scopes = scopes;
+    }
+    if let Some(hash) = hash {
+        row.password_hash = Some(hash);
+    }
+    if let Some(disabled) = change.disabled {
+        row.disabled_at = disabled.then(|| row.disabled_at.unwrap_or(now));
+    }
+    if ends_tokens {
+        row.epoch += 1;
+        revoke::all_of(app, &txn, &Owner::User(id), &EVERY_KIND, None, now).await?;
+    }
+    row.changed_at = now;
+    save(&txn, row.clone()).await?;
+    txn.commit().await?;
+    Ok(row)
+}
+
+/// Sets a user's own new password once the present one has proved right; ends their other sessions.
+pub async fn change_own_password(
+    app: &App,
+    id: Uuid,
+    current: Password,
+    new: Password,
+    spared: Uuid,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let before = find(app.db.reader(), id).await?;
+    super::limits::login_as(app, &before.canonical_name, now).await?;
+    let verified = app.hasher.verify(current, before.password_hash.clone()).await?;
+    if !verified.matches {
+        return Err(Error::BadCredentials);
+    }
+    accept_password("new_password", app, &new, &before.username)?;
+    let hash = app.hasher.hash(new).await?;
+    let txn = app.db.begin().await?;
+    let mut row = lock(&txn, id).await?;
+    if row.epoch != before.epoch || row.disabled_at.is_some() {
+        return Err(Error::Conflict("the account was changed meanwhile".to_owned()));
+    }
+    row.password_hash = Some(hash);
+    row.epoch += 1;
+    row.changed_at = now;
+    let sessions = [Kind::Session, Kind::Refresh];
+    revoke::all_of(app, &txn, &Owner::User(id), &sessions, Some(spared), now).await?;
+    super::limits::forget(&txn, &row.canonical_name).await?;
+    save(&txn, row).await?;
+    txn.commit().await?;
+    Ok(())
+}
+
+/// Ends every token of an owner of these kinds; a login that began before does not complete after.
+pub async fn end_tokens(app: &App, owner: &Owner, kinds: &[Kind], now: Timestamp) -> Result<u64, Error> {
+    let txn = app.db.begin().await?;
+    if let Owner::User(id) = owner {
+        let mut row = lock(&txn, *id).await?;
+        row.epoch += 1;
+        save(&txn, row).await?;
+    }
+    let revoked = revoke::all_of(app, &txn, owner, kinds, None, now).await?;
+    txn.commit().await?;
+    Ok(revoked)
+}
+
+/// Deletes a user: tokens end at once, the name is free at once, the rows go with the purge.
+pub async fn delete(app: &App, id: Uuid, now: Timestamp) -> Result<(), Error> {
+    let txn = app.db.begin().await?;
+    let mut row = lock(&txn, id).await?;
+    revoke::all_of(app, &txn, &Owner::User(id), &EVERY_KIND, None, now).await?;
+    row.epoch += 1;
+    row.deleted_at = Some(now);
+    row.disabled_at = row.disabled_at.or(Some(now));
+    row.password_hash = None;
+    // A colon is in no name, so this one is taken by nobody and takes nobody's.
+    row.canonical_name = format!("deleted:{id}");
+    row.changed_at = now;
+    save(&txn, row).await?;
+    txn.commit().await?;
+    Ok(())
+}
+
+/// The user's row inside a transaction, locked where the engine locks rows: nothing that ends their tokens, and
+/// nothing that makes one, happens beside it.
+pub async fn lock(txn: &impl ConnectionTrait, id: Uuid) -> Result<user::Model, Error> {
+    let row = user::Entity::find_by_id(id).filter(user::Column::DeletedAt.is_null()).lock_exclusive().one(txn).await?;
+    row.ok_or(Error::NotFound("user"))
+}
+
+/// Writes the whole row.
+pub async fn save(txn: &impl ConnectionTrait, row: user::Model) -> Result<(), DbErr> {
+    user::Entity::update(row.into_active_model().reset_all()).exec_without_returning(txn).await.map(drop)
+}
+
+/// Refuses a password that is not good enough, with the reason.
+fn accept_password(field: &'static str, app: &App, password: &Password, username: &str) -> Result<(), Error> {
+    let settings = &app.config.passwords;
+    policy::accept(password, username, settings.min_length, settings.max_length)
+        .map_err(|refusal| Error::invalid(field, refusal.to_string()))
+}
+
+fn all_set(row: user::Model) -> user::ActiveModel {
+    user::ActiveModel {
+        id: Set(row.id),
+        username: Set(row.username),
+        canonical_name: Set(row.canonical_name),
+        password_hash: Set(row.password_hash),
+        scopes: Set(row.scopes),
+        epoch: Set(row.epoch),
+        created_at: Set(row.created_at),
+        last_login_at: Set(row.last_login_at),
+        disabled_at: Set(row.disabled_at),
+        deleted_at: Set(row.deleted_at),
+        changed_at: Set(row.changed_at),
+    }
+}

@@ -1,0 +1,388 @@
+//! Doors for clients that were written against Django REST framework's authtoken, django-rest-knox, or the hand-made
+//! views that people write in their stead. Paths, texts and status codes are those clients' own.
+//!
+//! What differs from the originals: these tokens expire, and a token is never stored or shown twice.
+
+use std::{sync::Arc, time::Duration};
+
+use poem::{Request, RequestBody, http::header, web::Data};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi,
+    payload::Json,
+    registry::{MetaMediaType, MetaRequest, Registry},
+    types::{Example, Type},
+};
+
+use super::{
+    auth::{Bearer, NotHeld},
+    body, client_address, form,
+    json::Time,
+    tags::Tag,
+    v1::session::{self, Done},
+};
+use crate::{
+    account::{
+        login::{self, Credentials},
+        password::Password,
+        users,
+    },
+    app::App,
+    error::Error,
+    token::{Held, Kind, Owner, check::Failure, issue::{Issued, Wanted}, revoke},
+};
+
+/// The Django doors.
+#[derive(Debug)]
+pub struct DjangoApi;
+
+/// A user name and a password.
+#[derive(Object)]
+#[oai(example)]
+pub struct DjangoCredentials {
+    /// The user name.
+    username: String,
+    /// The password.
+    password: String,
+}
+
+impl Example for DjangoCredentials {
+    fn example() -> Self {
+        Self { username: "alice".to_owned(), password: "a long and lovely passphrase".to_owned() }
+    }
+}
+
+/// A token, and nothing else.
+#[derive(Object)]
+pub struct DjangoToken {
+    /// The token.
+    token: String,
+}
+
+/// A greeting for whoever has a token.
+#[derive(Object)]
+pub struct DjangoMessage {
+    /// The greeting.
+    message: String,
+}
+
+/// Who logged in.
+#[derive(Object)]
+pub struct KnoxUser {
+    /// The user name.
+    username: String,
+}
+
+/// What knox's login answers.
+#[derive(Object)]
+pub struct KnoxToken {
+    /// When the token stops working.
+    expiry: Time,
+    /// The token.
+    token: String,
+    /// Who logged in.
+    user: KnoxUser,
+}
+
+/// What went wrong, in the form the door's clients expect: each door uses one of the members.
+#[derive(Default, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct DjangoError {
+    /// Django REST framework's way.
+    detail: Option<String>,
+    /// The hand-made way.
+    error: Option<String>,
+    /// Bad credentials at `/api-token-auth/`.
+    non_field_errors: Option<Vec<String>>,
+    /// What is wrong with the field.
+    username: Option<Vec<String>>,
+    /// What is wrong with the field.
+    password: Option<Vec<String>>,
+}
+
+/// Why a door stays shut.
+#[derive(ApiResponse)]
+pub enum Shut {
+    /// A field is missing, or the body cannot be read.
+    #[oai(status = 400)]
+    BadRequest(Json<DjangoError>),
+    /// No token that works, or bad credentials.
+    #[oai(status = 401)]
+    Unauthorized(Json<DjangoError>, #[oai(header = "WWW-Authenticate")] String),
+    /// The user has as many tokens as allowed.
+    #[oai(status = 403)]
+    Forbidden(Json<DjangoError>),
+    /// The body is neither JSON nor a form.
+    #[oai(status = 415)]
+    UnsupportedMediaType(Json<DjangoError>),
+    /// Too many attempts.
+    #[oai(status = 429)]
+    Throttled(Json<DjangoError>, #[oai(header = "Retry-After")] u64),
+    /// The service cannot answer truly right now.
+    #[oai(status = 503)]
+    Unavailable(Json<DjangoError>, #[oai(header = "Retry-After")] u64),
+}
+
+fn detail(text: impl Into<String>) -> Json<DjangoError> {
+    Json(DjangoError { detail: Some(text.into()), ..Default::default() })
+}
+
+fn error(text: &str) -> Json<DjangoError> {
+    Json(DjangoError { error: Some(text.to_owned()), ..Default::default() })
+}
+
+/// User name and password from JSON or a form, as lenient as Django: other fields are ignored, a missing one is for the
+/// door to judge. `FORM` only says which of the two the document names.
+#[derive(Debug)]
+pub struct Fields<const FORM: bool> {
+    username: Option<String>,
+    password: Option<String>,
+}
+
+impl<const FORM: bool> Fields<FORM> {
+    /// Both, if both are there.
+    fn credentials(self) -> Option<Credentials> {
+        let (username, password) = self.username.zip(self.password)?;
+        Some(Credentials { username, password: Password::new(password) })
+    }
+
+    /// Both, or Django REST framework's complaint about what is missing.
+    fn required(self) -> Result<Credentials, Shut> {
+        let missing = |field: &Option<String>| field.is_none().then(|| vec!["This field is required.".to_owned()]);
+        let (username, password) = (missing(&self.username), missing(&self.password));
+        let complaint = Json(DjangoError { username, password, ..Default::default() });
+        self.credentials().ok_or(Shut::BadRequest(complaint))
+    }
+}
+
+impl<'a, const FORM: bool> ApiExtractor<'a> for Fields<FORM> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        DjangoCredentials::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content_type = if FORM { "application/x-www-form-urlencoded" } else { "application/json" };
+        let content = vec![MetaMediaType { content_type, schema: DjangoCredentials::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let bytes = body::read(body).await?;
+        Ok(read_fields(request, &bytes)?)
+    }
+}
+
+fn read_fields<const FORM: bool>(request: &Request, bytes: &[u8]) -> Result<Fields<FORM>, Shut> {
+    if bytes.is_empty() {
+        return Ok(Fields { username: None, password: None });
+    }
+    if body::is(request, "application/x-www-form-urlencoded") {
+        let bad = |bad: form::BadForm| Shut::BadRequest(detail(format!("Form parse error - {bad}")));
+        let mut form = form::parse(bytes).map_err(bad)?;
+        return Ok(Fields { username: form.remove("username"), password: form.remove("password") });
+    }
+    if body::is(request, "application/json") {
+        let bad = |_| Shut::BadRequest(detail("JSON parse error - the body is not JSON"));
+        let json: serde_json::Value = serde_json::from_slice(bytes).map_err(bad)?;
+        let text = |field: &str| json.get(field).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
+        return Ok(Fields {
+            username: text("username").map(str::to_owned),
+            password: text("password").map(str::to_owned),
+        });
+    }
+    let media_type = request.content_type().unwrap_or_default();
+    Err(Shut::UnsupportedMediaType(detail(format!("Unsupported media type \"{media_type}\" in request."))))
+}
+
+#[OpenApi(tag = "Tag::Django")]
+impl DjangoApi {
+    /// Log in, the hand-made way with JSON
+    ///
+    /// A form is accepted too. A missing field is a bad credential.
+    #[oai(path = "/api/login/", method = "post", operation_id = "djangoApiLogin")]
+    async fn api_login(
+        &self,
+        request: &Request,
+        app: Data<&Arc<App>>,
+        fields: Fields<false>,
+    ) -> Result<Json<DjangoToken>, Shut> {
+        let denied = || Shut::Unauthorized(error("Invalid Credentials"), "Token".to_owned());
+        let credentials = fields.credentials().ok_or_else(denied)?;
+        token(log_in(&app, request, credentials).await?.ok_or_else(denied)?)
+    }
+
+    /// A page behind `Authorization: Token …`
+    #[oai(path = "/api/protected/", method = "get", operation_id = "djangoApiProtected")]
+    async fn api_protected(&self, bearer: Bearer, request: &Request) -> Result<Json<DjangoMessage>, Shut> {
+        held(bearer, request)?;
+        message("You have access to this protected endpoint.")
+    }
+
+    /// Log in, as with Django REST framework's `obtain_auth_token`
+    ///
+    /// A form is accepted too. Bad credentials are 400 here, as they are there.
+    #[oai(path = "/api-token-auth/", method = "post", operation_id = "djangoObtainAuthToken")]
+    async fn obtain_auth_token(
+        &self,
+        request: &Request,
+        app: Data<&Arc<App>>,
+        fields: Fields<false>,
+    ) -> Result<Json<DjangoToken>, Shut> {
+        token(log_in(&app, request, fields.required()?).await?.ok_or_else(unable)?)
+    }
+
+    /// Log in, the hand-made way with a form
+    ///
+    /// JSON is accepted too. A missing field is a bad credential.
+    #[oai(path = "/custom_login/", method = "post", operation_id = "djangoCustomLogin")]
+    async fn custom_login(
+        &self,
+        request: &Request,
+        app: Data<&Arc<App>>,
+        fields: Fields<true>,
+    ) -> Result<Json<DjangoToken>, Shut> {
+        let denied = || Shut::Unauthorized(error("Invalid credentials"), "Token".to_owned());
+        let credentials = fields.credentials().ok_or_else(denied)?;
+        token(log_in(&app, request, credentials).await?.ok_or_else(denied)?)
+    }
+
+    /// A page behind a bare token in `Authorization`
+    #[oai(path = "/protected_view/", method = "get", operation_id = "djangoProtectedView")]
+    async fn protected_view(&self, bearer: Bearer) -> Result<Json<DjangoMessage>, Shut> {
+        let denied = |text| Shut::Unauthorized(error(text), "Token".to_owned());
+        match bearer.result {
+            Ok(_) => message("Welcome, you are authenticated!"),
+            Err(NotHeld::Missing) => Err(denied("Token missing")),
+            Err(NotHeld::Unreadable | NotHeld::Failed(Failure::Refused(_))) => Err(denied("Invalid token")),
+            Err(NotHeld::Failed(Failure::Unanswered(cause))) => Err(cause.into()),
+        }
+    }
+
+    /// Log in, as with knox
+    ///
+    /// HTTP Basic, JSON or a form.
+    #[oai(path = "/api/auth/login/", method = "post", operation_id = "knoxLogin")]
+    async fn knox_login(
+        &self,
+        request: &Request,
+        app: Data<&Arc<App>>,
+        fields: Fields<false>,
+    ) -> Result<Json<KnoxToken>, Shut> {
+        let wrong = |text| Shut::Unauthorized(detail(text), "Basic realm=\"api\"".to_owned());
+        let issued = if request.headers().contains_key(header::AUTHORIZATION) {
+            let basic = session::basic(request).ok().flatten();
+            let basic = basic.ok_or_else(|| wrong("Invalid basic header. Credentials not correctly base64 encoded."))?;
+            log_in(&app, request, basic).await?.ok_or_else(|| wrong("Invalid username/password."))?
+        } else {
+            log_in(&app, request, fields.required()?).await?.ok_or_else(unable)?
+        };
+        Ok(Json(KnoxToken {
+            expiry: Time(issued.held.token.expires_at),
+            token: issued.secret.expose().to_owned(),
+            user: KnoxUser { username: issued.held.username.unwrap_or_default() },
+        }))
+    }
+
+    /// Log out, as with knox
+    #[oai(path = "/api/auth/logout/", method = "post", operation_id = "knoxLogout")]
+    async fn knox_logout(&self, bearer: Bearer, request: &Request, app: Data<&Arc<App>>) -> Result<Done, Shut> {
+        let now = bearer.now;
+        let held = held(bearer, request)?;
+        revoke::by_id(app.db.writer(), held.token.id, now).await.map_err(Error::from)?;
+        Ok(Done::NoContent)
+    }
+
+    /// Log out everywhere, as with knox
+    ///
+    /// Revokes every session of the user.
+    #[oai(path = "/api/auth/logoutall/", method = "post", operation_id = "knoxLogoutAll")]
+    async fn knox_logout_all(&self, bearer: Bearer, request: &Request, app: Data<&Arc<App>>) -> Result<Done, Shut> {
+        let now = bearer.now;
+        let held = held(bearer, request)?;
+        users::end_tokens(&app, &Owner::of(&held.token), &[Kind::Session], now).await?;
+        revoke::by_id(app.db.writer(), held.token.id, now).await.map_err(Error::from)?;
+        Ok(Done::NoContent)
+    }
+}
+
+/// Logs in; bad credentials are `None`, for each door has its own words for them.
+async fn log_in(app: &App, request: &Request, credentials: Credentials) -> Result<Option<Issued>, Shut> {
+    let from = client_address::of(request, &app.config.trusted_proxies);
+    match login::login(app, from, credentials, &Wanted::default(), app.clock.now()).await {
+        Ok(issued) => Ok(Some(issued)),
+        Err(Error::BadCredentials) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn token(issued: Issued) -> Result<Json<DjangoToken>, Shut> {
+    Ok(Json(DjangoToken { token: issued.secret.expose().to_owned() }))
+}
+
+fn message(text: &str) -> Result<Json<DjangoMessage>, Shut> {
+    Ok(Json(DjangoMessage { message: text.to_owned() }))
+}
+
+/// Django REST framework's words for bad credentials.
+fn unable() -> Shut {
+    let complaint = vec!["Unable to log in with provided credentials.".to_owned()];
+    Shut::BadRequest(Json(DjangoError { non_field_errors: Some(complaint), ..Default::default() }))
+}
+
+/// The token that was presented, or Django REST framework's words for why there is none.
+fn held(bearer: Bearer, request: &Request) -> Result<Held, Shut> {
+    let denied = |text: &str| Shut::Unauthorized(detail(text), "Token".to_owned());
+    match bearer.result {
+        Ok(held) => Ok(held),
+        Err(NotHeld::Missing) if is_bare_scheme(request) => {
+            Err(denied("Invalid token header. No credentials provided."))
+        }
+        Err(NotHeld::Missing) => Err(denied("Authentication credentials were not provided.")),
+        Err(NotHeld::Unreadable) => Err(denied("Invalid token header. Token string should not contain spaces.")),
+        Err(NotHeld::Failed(Failure::Refused(_))) => Err(denied("Invalid token.")),
+        Err(NotHeld::Failed(Failure::Unanswered(cause))) => Err(cause.into()),
+    }
+}
+
+fn is_bare_scheme(request: &Request) -> bool {
+    request.header(header::AUTHORIZATION).is_some_and(|value| value.trim().eq_ignore_ascii_case("token"))
+}
+
+impl From<Error> for Shut {
+    fn from(cause: Error) -> Self {
+        match cause {
+            Error::Throttled { retry_after } => Self::throttled(retry_after),
+            Error::TokenLimit { .. } => {
+                Self::Forbidden(error("Maximum amount of tokens allowed per user exceeded."))
+            }
+            Error::BadCredentials | Error::NotFound(_) => {
+                Self::Unauthorized(detail("Invalid username/password."), "Token".to_owned())
+            }
+            Error::Forbidden(text) | Error::Conflict(text) => Self::Forbidden(detail(text)),
+            Error::InsufficientScope { .. } => {
+                Self::Forbidden(detail("You do not have permission to perform this action."))
+            }
+            Error::Invalid { message, .. } => Self::BadRequest(detail(message)),
+            Error::Busy | Error::Storage(_) | Error::Internal(_) => {
+                tracing::error!(%cause, "a request failed");
+                Self::Unavailable(detail("Service temporarily unavailable, try again later."), 1)
+            }
+        }
+    }
+}
+
+impl Shut {
+    fn throttled(wait: Duration) -> Self {
+        let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        Self::Throttled(detail(format!("Request was throttled. Expected available in {seconds} {unit}.")), seconds)
+    }
+}

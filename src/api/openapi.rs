@@ -1,0 +1,297 @@
+//! The OpenAPI document: what poem-openapi generates from the code, put right in this one place for the file in
+//! `openapi/`, the routes that serve it and Swagger UI alike.
+
+use std::sync::LazyLock;
+
+use poem_openapi::{LicenseObject, OpenApiService};
+use serde_json::{Map, Value, json};
+
+use super::{
+    django::DjangoApi,
+    service::ServiceApi,
+    v1::{check::CheckApi, maintenance::MaintenanceApi, session::SessionApi, tokens::TokensApi, users::UsersApi},
+};
+
+/// Everything that is documented, as routes and as a document.
+pub type Service =
+    OpenApiService<(SessionApi, TokensApi, CheckApi, UsersApi, MaintenanceApi, DjangoApi, ServiceApi), ()>;
+
+/// The documented operations.
+pub fn service() -> Service {
+    let apis = (SessionApi, TokensApi, CheckApi, UsersApi, MaintenanceApi, DjangoApi, ServiceApi);
+    OpenApiService::new(apis, "Daypass", env!("CARGO_PKG_VERSION"))
+        .description(include_str!("description.md"))
+        .license(LicenseObject::new("MIT OR Apache-2.0").url("https://opensource.org/license/mit"))
+        // Relative, so that Swagger UI calls the address it was opened under.
+        .server("/")
+}
+
+/// The document as JSON, ending in a line feed.
+pub fn json() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", *DOCUMENT));
+    &TEXT
+}
+
+/// The document as YAML.
+pub fn yaml() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| serde_yaml::to_string(&*DOCUMENT).unwrap_or_default());
+    &TEXT
+}
+
+/// The methods that the path of a request answers, for `Allow`.
+pub fn methods_of(path: &str) -> String {
+    let paths = DOCUMENT["paths"].as_object();
+    let operations = paths.and_then(|paths| paths.iter().find(|(template, _)| matches(template, path)));
+    let mut methods: Vec<String> = match operations.and_then(|(_, operations)| operations.as_object()) {
+        Some(operations) => operations.keys().map(|method| method.to_uppercase()).collect(),
+        None => vec!["GET".to_owned()],
+    };
+    // The framework answers HEAD wherever it answers GET.
+    if methods.iter().any(|method| method == "GET") && !methods.iter().any(|method| method == "HEAD") {
+        methods.push("HEAD".to_owned());
+    }
+    methods.join(", ")
+}
+
+fn matches(template: &str, path: &str) -> bool {
+    let (mut template, mut path) = (template.split('/'), path.split('/'));
+    loop {
+        match (template.next(), path.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(given)) if wanted == given || wanted.starts_with('{') => {}
+            _ => return false,
+        }
+    }
+}
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
+    tidy(&mut document);
+    slash_django(&mut document);
+    for operation in operations(&mut document) {
+        put_right(operation);
+    }
+    schemas(&mut document);
+    document
+});
+
+/// Every operation object of the document.
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()).filter_map(Value::as_object_mut)
+}
+
+/// What is odd anywhere: media types with a charset (which generators take for another type), float bounds of
+/// integers, formats that only poem knows.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Object(members) => {
+            let tidied = std::mem::take(members).into_iter().map(|(name, value)| match name.strip_suffix("; charset=utf-8") {
+                Some(media_type) => (media_type.to_owned(), value),
+                None => (name, value),
+            });
+            *members = tidied.collect();
+            whole_bounds(members);
+            signed_format(members);
+            described_reference(members);
+            members.values_mut().for_each(tidy);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The framework drops the slash at the end of a path; Django's paths have one.
+fn slash_django(document: &mut Value) {
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    let is_django = |operations: &Value| {
+        let mut operations = operations.as_object().into_iter().flat_map(Map::values);
+        operations.any(|operation| operation["tags"][0] == "django")
+    };
+    let slashed = std::mem::take(paths).into_iter().map(|(path, operations)| match is_django(&operations) {
+        true => (path + "/", operations),
+        false => (path, operations),
+    });
+    *paths = slashed.collect();
+}
+
+/// A described reference comes as the reference and the description side by side, with the description once more.
+fn described_reference(schema: &mut Map<String, Value>) {
+    if let Some(Value::Array(all)) = schema.get_mut("allOf") {
+        all.retain(|part| part.as_object().is_none_or(|part| !part.keys().eq(["description"])));
+    }
+}
+
+fn whole_bounds(schema: &mut Map<String, Value>) {
+    for bound in ["minimum", "maximum"] {
+        if let Some(Value::Number(number)) = schema.get_mut(bound)
+            && let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0)
+        {
+            #[expect(clippy::cast_possible_truncation, reason = "bounds are far within i64")]
+            let whole = float as i64;
+            *number = whole.into();
+        }
+    }
+}
+
+/// OpenAPI knows int32 and int64; an unsigned number is one of those that is not negative.
+fn signed_format(schema: &mut Map<String, Value>) {
+    let format = match schema.get("format").and_then(Value::as_str) {
+        Some("uint16" | "int16" | "uint8") => "int32",
+        Some("uint32" | "uint64") => "int64",
+        _ => return,
+    };
+    schema.insert("format".to_owned(), json!(format));
+    schema.entry("minimum").or_insert(json!(0));
+}
+
+/// One operation: the errors it can really answer, the header that every answer carries, and an explicit word where
+/// no token is needed.
+fn put_right(operation: &mut Map<String, Value>) {
+    let is_public = operation.get("security").is_none_or(|security| security.as_array().is_none_or(Vec::is_empty));
+    if is_public {
+        operation.insert("security".to_owned(), json!([]));
+    }
+    optional_lists(operation);
+    let wanted = errors(operation, is_public);
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    responses.retain(|status, response| is_not_a_problem(response) || wanted.contains(&status.as_str()));
+    for response in responses.values_mut().filter_map(Value::as_object_mut) {
+        let headers = response.entry("headers").or_insert_with(|| json!({}));
+        let Some(headers) = headers.as_object_mut() else { continue };
+        *headers = std::mem::take(headers).into_iter().map(|(name, header)| (cased(&name), header)).collect();
+        headers.insert("X-Request-Id".to_owned(), json!({
+            "description": "Names this request in the log.",
+            "schema": { "type": "string" },
+        }));
+    }
+}
+
+/// A list in the query may be empty, and is then not there.
+fn optional_lists(operation: &mut Map<String, Value>) {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
+    for parameter in parameters.filter(|parameter| parameter["in"] == "query" && parameter["schema"]["type"] == "array") {
+        parameter["required"] = json!(false);
+    }
+}
+
+fn is_not_a_problem(response: &Value) -> bool {
+    response.pointer("/content/application~1problem+json").is_none()
+}
+
+/// Which problems an operation can answer follows from what it takes; a few can answer more.
+fn errors(operation: &Map<String, Value>, is_public: bool) -> Vec<&'static str> {
+    let name = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
+    if name.starts_with("checkToken") {
+        return vec!["401", "403", "503"];
+    }
+    let takes = |place: &str| {
+        let parameters = operation.get("parameters").and_then(Value::as_array);
+        parameters.is_some_and(|all| all.iter().any(|parameter| parameter["in"] == place))
+    };
+    let mut errors = vec!["500", "503"];
+    if !is_public {
+        // 400 is for more than one Authorization field.
+        errors.extend(["400", "401", "403"]);
+    }
+    if takes("path") {
+        errors.extend(["400", "404"]);
+    }
+    if takes("query") {
+        errors.extend(["400", "422"]);
+    }
+    if operation.contains_key("requestBody") {
+        errors.extend(["400", "413", "415", "422"]);
+    }
+    errors.extend(match name {
+        "login" => &["401", "403", "409", "429"][..],
+        "issueToken" | "renewToken" | "rotateToken" | "createUser" | "runPurge" => &["409"],
+        "changePassword" => &["404", "409", "429"],
+        "whoami" => &["404"],
+        "revokeByPossession" => &["429"],
+        _ => &[],
+    });
+    errors
+}
+
+/// The framework writes header names in capitals.
+fn cased(name: &str) -> String {
+    let word = |word: &str| match word {
+        "WWW" => word.to_owned(),
+        _ => word[..1].to_uppercase() + &word[1..].to_lowercase(),
+    };
+    name.split('-').map(word).collect::<Vec<_>>().join("-")
+}
+
+/// Schemas whose members may be absent from an answer; in every other answer all members are there, `null` where there
+/// is no value.
+const MAY_LACK: [&str; 2] = ["Problem", "DjangoError"];
+
+/// What is read is closed to unknown members; what is answered is complete.
+fn schemas(document: &mut Value) {
+    let read = referenced(document, "requestBody");
+    let answered = referenced(document, "responses");
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
+    for (name, schema) in schemas {
+        let Some(schema) = schema.as_object_mut().filter(|schema| schema.contains_key("properties")) else { continue };
+        if read.contains(name) && !name.starts_with("Django") {
+            schema.insert("additionalProperties".to_owned(), json!(false));
+        }
+        if !read.contains(name) && answered.contains(name) && !MAY_LACK.contains(&name.as_str()) {
+            complete(schema);
+        }
+    }
+}
+
+/// Makes every member required, and those that were not nullable.
+fn complete(schema: &mut Map<String, Value>) {
+    let required: Vec<String> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        .unwrap_or_default();
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    for (_, property) in properties.iter_mut().filter(|(name, _)| !required.contains(name)) {
+        if property.get("$ref").is_some() {
+            // Beside a `$ref` nothing counts in OpenAPI 3.0.
+            *property = json!({ "allOf": [property.take()], "nullable": true });
+        } else if let Some(property) = property.as_object_mut() {
+            property.insert("nullable".to_owned(), json!(true));
+        }
+    }
+    let all: Vec<String> = properties.keys().cloned().collect();
+    schema.insert("required".to_owned(), json!(all));
+}
+
+/// The names of all schemas that are reached from this member of any operation.
+fn referenced(document: &mut Value, member: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for operation in operations(document) {
+        if let Some(value) = operation.get(member) {
+            collect(value, &mut found);
+        }
+    }
+    let mut next = 0;
+    while let Some(name) = found.get(next).cloned() {
+        next += 1;
+        collect(&document["components"]["schemas"][name], &mut found);
+    }
+    found
+}
+
+fn collect(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value.as_str().and_then(|path| path.strip_prefix("#/components/schemas/")) {
+                    Some(schema) if name == "$ref" && !found.iter().any(|known| known == schema) => {
+                        found.push(schema.to_owned());
+                    }
+                    _ => collect(value, found),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,152 @@
+//! Whether the service is up and well, for those who run it.
+
+use std::sync::Arc;
+
+use entity::{Timestamp, maintenance_run::Outcome};
+use poem::web::Data;
+use poem_openapi::{
+    ApiResponse, Enum, Object, OpenApi,
+    payload::{Json, PlainText},
+};
+
+use super::tags::Tag;
+use crate::{
+    app::App,
+    clock::TOLERATED_SKEW,
+    db::migrate,
+    error::Storage,
+    maintenance::history,
+    telemetry,
+};
+
+/// The service doors.
+#[derive(Debug)]
+pub struct ServiceApi;
+
+/// How well something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum Condition {
+    /// Well.
+    Ok,
+    /// Ailing, but requests are answered.
+    Degraded,
+    /// Not able to answer requests.
+    Unavailable,
+}
+
+/// The process is up.
+#[derive(Debug, Object)]
+pub struct Health {
+    /// Always `ok`.
+    status: Condition,
+}
+
+/// One part of the service.
+#[derive(Clone, Debug, Object)]
+pub struct Part {
+    /// `database`, `migrations`, `clock` or `maintenance`.
+    name: String,
+    /// How it is.
+    status: Condition,
+    /// What ails it.
+    detail: Option<String>,
+}
+
+/// The service and its parts.
+#[derive(Clone, Debug, Object)]
+pub struct Readiness {
+    /// The worst of its parts.
+    status: Condition,
+    /// The version that runs.
+    version: String,
+    /// The parts.
+    parts: Vec<Part>,
+}
+
+/// Whether requests should come here.
+#[derive(ApiResponse)]
+pub enum Ready {
+    /// They should; something may be `degraded`.
+    #[oai(status = 200)]
+    Ready(Json<Readiness>),
+    /// They should not, and the failing part is named.
+    #[oai(status = 503)]
+    Unready(Json<Readiness>),
+}
+
+#[OpenApi(tag = "Tag::Service")]
+impl ServiceApi {
+    /// Is the process up
+    #[oai(path = "/healthz", method = "get", operation_id = "getHealth")]
+    async fn health(&self) -> Json<Health> {
+        Json(Health { status: Condition::Ok })
+    }
+
+    /// Should requests come here
+    #[oai(path = "/readyz", method = "get", operation_id = "getReadiness")]
+    async fn readiness(&self, app: Data<&Arc<App>>) -> Ready {
+        let parts = parts(&app).await;
+        let status = parts.iter().map(|part| part.status).max().unwrap_or(Condition::Ok);
+        let readiness = Readiness { status, version: env!("CARGO_PKG_VERSION").to_owned(), parts };
+        match status {
+            Condition::Ok | Condition::Degraded => Ready::Ready(Json(readiness)),
+            Condition::Unavailable => Ready::Unready(Json(readiness)),
+        }
+    }
+
+    /// Metrics for Prometheus
+    #[oai(path = "/metrics", method = "get", operation_id = "getMetrics")]
+    async fn metrics(&self) -> PlainText<String> {
+        PlainText(telemetry::render())
+    }
+}
+
+/// Each part, as far as one can be asked while the ones before it do not answer.
+async fn parts(app: &App) -> Vec<Part> {
+    let database = match app.db.now().await {
+        Ok(now) => now,
+        Err(error) => return vec![ailing("database", Condition::Unavailable, Storage::from(error).to_string())],
+    };
+    vec![well("database"), migrations(app).await, clock(app, database), maintenance(app).await]
+}
+
+async fn migrations(app: &App) -> Part {
+    match migrate::status(&app.db).await {
+        Ok(steps) => match steps.iter().find(|step| !step.applied) {
+            None => well("migrations"),
+            Some(missing) => ailing("migrations", Condition::Unavailable, format!("{} is missing", missing.name)),
+        },
+        Err(error) => ailing("migrations", Condition::Unavailable, Storage::from(error).to_string()),
+    }
+}
+
+/// A clock that is far off ends tokens too early or too late.
+fn clock(app: &App, database: Timestamp) -> Part {
+    let skew = app.clock.skew(database);
+    if skew.abs() <= TOLERATED_SKEW {
+        well("clock")
+    } else {
+        ailing("clock", Condition::Unavailable, format!("it is {skew} ms ahead of the database's"))
+    }
+}
+
+/// A purge that fails must not take the service out of service; it must be seen.
+async fn maintenance(app: &App) -> Part {
+    match history::last(app.db.reader(), "purge").await {
+        Ok((Some(last), _)) if matches!(last.outcome, Some(Outcome::Failed | Outcome::Clock)) => {
+            let why = last.error.unwrap_or_default();
+            ailing("maintenance", Condition::Degraded, format!("the last purge did not do its work: {why}"))
+        }
+        Ok(_) => well("maintenance"),
+        Err(error) => ailing("maintenance", Condition::Degraded, Storage::from(error).to_string()),
+    }
+}
+
+fn well(name: &str) -> Part {
+    Part { name: name.to_owned(), status: Condition::Ok, detail: None }
+}
+
+fn ailing(name: &str, status: Condition, detail: String) -> Part {
+    Part { name: name.to_owned(), status, detail: Some(detail) }
+}

@@ -1,0 +1,282 @@
+//! What maintenance did, does and would do, for administrators.
+
+use std::sync::Arc;
+
+use entity::{
+    Timestamp,
+    maintenance_run::{self, Trigger},
+};
+use poem::{http::StatusCode, web::Data};
+use poem_openapi::{
+    ApiResponse, Enum, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use uuid::Uuid;
+
+use crate::{
+    api::{
+        auth::Caller,
+        json::{PAGE, Time, cut, parse_cursor},
+        problem::ApiError,
+        tags::Tag,
+    },
+    app::App,
+    error::Error,
+    maintenance::{self, NotStarted, history, preview},
+};
+
+/// Maintenance.
+#[derive(Debug)]
+pub struct MaintenanceApi;
+
+/// Why a run began.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case", remote = "maintenance_run::Trigger")]
+pub enum RunTrigger {
+    /// Its schedule.
+    Schedule,
+    /// The service started.
+    Start,
+    /// An administrator asked through the API.
+    Api,
+    /// Somebody asked on the command line.
+    Cli,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case", remote = "maintenance_run::Outcome")]
+pub enum RunOutcome {
+    /// Nothing was left to do.
+    Done,
+    /// Its time ran out first; the next run goes on.
+    Budget,
+    /// It was asked to stop.
+    Cancelled,
+    /// The clock had jumped: what looks stale may not be.
+    Clock,
+    /// An error ended it.
+    Failed,
+}
+
+/// Rows deleted, by what made them stale.
+#[derive(Clone, Debug, Object)]
+pub struct DeletedByReason {
+    /// They had expired.
+    pub expired: i64,
+    /// They had been revoked.
+    pub revoked: i64,
+}
+
+/// One run of one job.
+#[derive(Clone, Debug, Object)]
+pub struct MaintenanceRun {
+    /// The run's id.
+    pub id: Uuid,
+    /// The job, such as `purge`.
+    pub job: String,
+    /// Which process ran it.
+    pub replica: String,
+    /// Why it began.
+    pub trigger: RunTrigger,
+    /// When it began.
+    pub started_at: Time,
+    /// When it ended; null while it runs.
+    pub finished_at: Option<Time>,
+    /// How it ended; null while it runs.
+    pub outcome: Option<RunOutcome>,
+    /// What it deleted.
+    pub deleted: DeletedByReason,
+    /// Transactions it took.
+    pub batches: i64,
+    /// The longest of them, in milliseconds.
+    pub slowest_batch_ms: i64,
+    /// Stale rows that were left; null where that was not counted.
+    pub backlog: Option<i64>,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+impl From<maintenance_run::Model> for MaintenanceRun {
+    fn from(row: maintenance_run::Model) -> Self {
+        Self {
+            id: row.id,
+            job: row.job,
+            replica: row.replica,
+            trigger: row.trigger.into(),
+            started_at: Time(row.started_at),
+            finished_at: row.finished_at.map(Time),
+            outcome: row.outcome.map(Into::into),
+            deleted: DeletedByReason { expired: row.deleted_expired, revoked: row.deleted_revoked },
+            batches: row.batches,
+            slowest_batch_ms: row.slowest_batch_ms,
+            backlog: row.backlog,
+            error: row.error,
+        }
+    }
+}
+
+/// One page of runs, newest first.
+#[derive(Debug, Object)]
+pub struct MaintenanceRunPage {
+    /// The runs.
+    items: Vec<MaintenanceRun>,
+    /// Asks for the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+/// A job that runs on a schedule.
+#[derive(Debug, Object)]
+pub struct MaintenanceJob {
+    /// Its name.
+    name: String,
+    /// When it runs: second, minute, hour, day of month, month, day of week, in UTC.
+    schedule: String,
+    /// When it runs next.
+    next_run_at: Option<Time>,
+    /// Its newest run.
+    last_run: Option<MaintenanceRun>,
+    /// When it last got everything done.
+    last_success_at: Option<Time>,
+}
+
+/// Maintenance at a glance.
+#[derive(Debug, Object)]
+pub struct MaintenanceStatus {
+    /// The jobs.
+    jobs: Vec<MaintenanceJob>,
+    /// Stale tokens that are still there.
+    backlog: i64,
+}
+
+/// What a purge would delete.
+#[derive(Debug, Object)]
+pub struct Purgeable {
+    /// Expired for longer than they are kept.
+    expired: u64,
+    /// Revoked for longer than they are kept.
+    revoked: u64,
+}
+
+/// How many tokens will be ripe.
+#[derive(Debug, Object)]
+pub struct Upcoming {
+    /// Within the next hour.
+    within_1h: u64,
+    /// Within the next day, that hour included.
+    within_24h: u64,
+    /// Within the next week, that day included.
+    within_7d: u64,
+}
+
+/// What a purge would do.
+#[derive(Debug, Object)]
+pub struct PurgePreview {
+    /// What would go now.
+    now: Purgeable,
+    /// When the oldest of these ended.
+    oldest: Option<Time>,
+    /// What becomes purgeable later.
+    upcoming: Upcoming,
+}
+
+/// The purge has begun.
+#[derive(ApiResponse)]
+pub enum Started {
+    /// The run, as it begins; ask for it by its id to see how it ends.
+    #[oai(status = 202)]
+    Run(Json<MaintenanceRun>),
+}
+
+#[OpenApi(prefix_path = "/v1/maintenance", tag = "Tag::Maintenance")]
+impl MaintenanceApi {
+    /// Look at maintenance
+    #[oai(path = "/", method = "get", operation_id = "getMaintenance")]
+    async fn status(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Json<MaintenanceStatus>, ApiError> {
+        caller.must_be_admin()?;
+        let (newest, done) = history::last(app.db.reader(), "purge").await?;
+        let schedule = &app.maintenance.schedule;
+        let purge = MaintenanceJob {
+            name: "purge".to_owned(),
+            schedule: schedule.as_str().to_owned(),
+            next_run_at: schedule.next_after(caller.now).map(Time),
+            last_run: newest.map(Into::into),
+            last_success_at: done.and_then(|run| run.finished_at).map(Time),
+        };
+        let backlog = preview::backlog(&app, caller.now).await?;
+        Ok(Json(MaintenanceStatus { jobs: vec![purge], backlog }))
+    }
+
+    /// List maintenance runs
+    ///
+    /// Newest first.
+    #[oai(path = "/runs", method = "get", operation_id = "listMaintenanceRuns")]
+    async fn runs(
+        &self,
+        caller: Caller,
+        app: Data<&Arc<App>>,
+        /// How many at most.
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<Option<u64>>,
+        /// Where to go on: a `next_cursor`.
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<MaintenanceRunPage>, ApiError> {
+        caller.must_be_admin()?;
+        let limit = limit.0.unwrap_or(PAGE);
+        let mut rows = history::page(app.db.reader(), parse_cursor(cursor.0.as_deref())?, limit + 1).await?;
+        let next_cursor = cut(&mut rows, limit, |run| run.id);
+        Ok(Json(MaintenanceRunPage { items: rows.into_iter().map(Into::into).collect(), next_cursor }))
+    }
+
+    /// Look at a maintenance run
+    #[oai(path = "/runs/:id", method = "get", operation_id = "getMaintenanceRun")]
+    async fn run(
+        &self,
+        caller: Caller,
+        app: Data<&Arc<App>>,
+        /// The run's id.
+        id: Path<String>,
+    ) -> Result<Json<MaintenanceRun>, ApiError> {
+        caller.must_be_admin()?;
+        let id = id.parse();
+        let id = id.map_err(|_| ApiError::field(StatusCode::BAD_REQUEST, "id", "must be a UUID"))?;
+        Ok(Json(history::find(app.db.reader(), id).await?.into()))
+    }
+
+    /// Preview the purge
+    ///
+    /// What a purge would delete now, and what becomes purgeable soon. Changes nothing.
+    #[oai(path = "/preview", method = "get", operation_id = "previewPurge")]
+    async fn preview(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Json<PurgePreview>, ApiError> {
+        caller.must_be_admin()?;
+        Ok(Json(preview::preview(&app, caller.now).await?.into()))
+    }
+
+    /// Purge now
+    ///
+    /// Starts a purge and answers at once. 409 if one is running, naming it.
+    #[oai(path = "/purge", method = "post", operation_id = "runPurge")]
+    async fn purge(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Started, ApiError> {
+        caller.must_be_admin()?;
+        match maintenance::start(&app, Trigger::Api).await {
+            Ok(run) => Ok(Started::Run(Json(run.into()))),
+            Err(NotStarted::Failed(error)) => Err(error.into()),
+            Err(running @ NotStarted::Running(_)) => Err(Error::Conflict(running.to_string()).into()),
+        }
+    }
+}
+
+impl From<preview::Preview> for PurgePreview {
+    fn from(preview: preview::Preview) -> Self {
+        Self {
+            now: Purgeable { expired: preview.expired, revoked: preview.revoked },
+            oldest: preview.oldest.map(|at: Timestamp| Time(at)),
+            upcoming: Upcoming {
+                within_1h: preview.within_1h,
+                within_24h: preview.within_24h,
+                within_7d: preview.within_7d,
+            },
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The API of `/v1`, one file a resource.
+
+pub mod check;
+pub mod maintenance;
+pub mod session;
+pub mod tokens;
+pub mod users;

@@ -1,0 +1,327 @@
+//! Logging in and out, and oneself.
+
+use std::sync::Arc;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use poem::{
+    Request, RequestBody,
+    http::{StatusCode, header},
+    web::Data,
+};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi,
+    param::Query,
+    payload::Json,
+    registry::{MetaRequest, Registry},
+    types::{Example, Type},
+};
+use serde::Deserialize;
+
+use crate::{
+    account::{
+        login::{self, Credentials},
+        password::Password,
+        users,
+    },
+    api::{
+        auth::Caller,
+        body::{self, Body},
+        client_address, form,
+        json::{IssuedToken, TokenInfo, User},
+        problem::ApiError,
+        tags::Tag,
+    },
+    app::App,
+    token::{Kind, issue::Wanted, revoke},
+};
+
+/// Logging in and out.
+#[derive(Debug)]
+pub struct SessionApi;
+
+/// A user name and a password, and what is wanted of the token.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct LoginRequest {
+    /// The user name, in any case.
+    #[oai(validator(max_length = 150))]
+    username: String,
+    /// The password.
+    #[oai(validator(max_length = 1024))]
+    password: String,
+    /// What to call the token.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    name: Option<String>,
+    /// Seconds it shall live; at most what the settings allow.
+    #[serde(default, deserialize_with = "body::whole_number")]
+    #[oai(validator(minimum(value = "1")))]
+    ttl: Option<i64>,
+    /// Seconds it may go unused.
+    #[serde(default, deserialize_with = "body::whole_number")]
+    #[oai(validator(minimum(value = "60")))]
+    idle_timeout: Option<i64>,
+    /// What it may do; all that the user may, if left out.
+    scopes: Option<Vec<String>>,
+}
+
+impl Example for LoginRequest {
+    fn example() -> Self {
+        Self {
+            username: "alice".to_owned(),
+            password: "a long and lovely passphrase".to_owned(),
+            name: Some("laptop".to_owned()),
+            ttl: Some(36_000),
+            idle_timeout: None,
+            scopes: None,
+        }
+    }
+}
+
+/// A login in any of the forms it is accepted in: JSON, a form, or HTTP Basic with or without JSON beside it.
+///
+/// The document knows JSON only: generated clients cannot tell two media types of one operation apart.
+#[derive(Debug)]
+pub struct Login {
+    credentials: Credentials,
+    wanted: Wanted,
+}
+
+/// What may stand beside HTTP Basic.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Beside {
+    name: Option<String>,
+    #[serde(default, deserialize_with = "body::whole_number")]
+    ttl: Option<i64>,
+    #[serde(default, deserialize_with = "body::whole_number")]
+    idle_timeout: Option<i64>,
+    scopes: Option<Vec<String>>,
+}
+
+impl<'a> ApiExtractor<'a> for Login {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        LoginRequest::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(body::json_meta::<LoginRequest>())
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let bytes = body::read(body).await?;
+        Ok(read_login(request, &bytes)?)
+    }
+}
+
+fn read_login(request: &Request, bytes: &[u8]) -> Result<Login, ApiError> {
+    if let Some(credentials) = basic(request)? {
+        let beside = if bytes.is_empty() { Beside::default() } else { body::from_json(bytes)? };
+        let wanted = wanted(beside.name, beside.ttl, beside.idle_timeout, beside.scopes)?;
+        return Ok(Login { credentials, wanted });
+    }
+    let LoginRequest { username, password, name, ttl, idle_timeout, scopes } =
+        if body::is(request, "application/x-www-form-urlencoded") {
+            from_form(bytes)?
+        } else if body::is(request, "application/json") {
+            body::from_json(bytes)?
+        } else {
+            return Err(body::unsupported("application/json"));
+        };
+    let credentials = Credentials { username, password: Password::new(password) };
+    Ok(Login { credentials, wanted: wanted(name, ttl, idle_timeout, scopes)? })
+}
+
+/// HTTP Basic (RFC 7617), if the request has it: UTF-8, and the user name ends at the first colon.
+pub fn basic(request: &Request) -> Result<Option<Credentials>, ApiError> {
+    let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Ok(None) };
+    let bad = || ApiError::new(StatusCode::BAD_REQUEST, "Authorization must be Basic and hold user name and password.");
+    let value = field.to_str().map_err(|_| bad())?;
+    let Some((scheme, encoded)) = value.trim().split_once(' ') else { return Err(bad()) };
+    if !scheme.eq_ignore_ascii_case("basic") || fields.next().is_some() {
+        return Err(bad());
+    }
+    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = zeroize::Zeroizing::new(decoded.ok_or_else(bad)?);
+    let (username, password) = decoded.split_once(':').ok_or_else(bad)?;
+    Ok(Some(Credentials { username: username.to_owned(), password: Password::new(password.to_owned()) }))
+}
+
+fn from_form(bytes: &[u8]) -> Result<LoginRequest, ApiError> {
+    let mut form =
+        form::parse(bytes).map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, format!("The body is bad: {error}.")))?;
+    let missing = |field| ApiError::field(StatusCode::BAD_REQUEST, field, "is missing");
+    let number = |field: &'static str, text: Option<String>| match text.map(|text| text.parse::<i64>()) {
+        None => Ok(None),
+        Some(Ok(number)) => Ok(Some(number)),
+        Some(Err(_)) => Err(ApiError::field(StatusCode::BAD_REQUEST, field, "must be a whole number of seconds")),
+    };
+    let login = LoginRequest {
+        username: form.remove("username").ok_or_else(|| missing("username"))?,
+        password: form.remove("password").ok_or_else(|| missing("password"))?,
+        name: form.remove("name"),
+        ttl: number("ttl", form.remove("ttl"))?,
+        idle_timeout: number("idle_timeout", form.remove("idle_timeout"))?,
+        scopes: form.remove("scopes").map(|scopes| scopes.split(' ').map(str::to_owned).collect()),
+    };
+    match form.into_keys().next() {
+        None => Ok(login),
+        Some(field) => Err(ApiError::field(StatusCode::UNPROCESSABLE_ENTITY, field, "is no field of this request")),
+    }
+}
+
+/// What is asked of a token, with scopes that are scopes.
+pub fn wanted(
+    name: Option<String>,
+    ttl: Option<i64>,
+    idle_timeout: Option<i64>,
+    scopes: Option<Vec<String>>,
+) -> Result<Wanted, ApiError> {
+    let scopes = scopes.map(body::scopes).transpose()?;
+    Ok(Wanted { name, ttl, idle_timeout, scopes })
+}
+
+/// Nothing to tell.
+#[derive(ApiResponse)]
+pub enum Done {
+    /// Done.
+    #[oai(status = 204)]
+    NoContent,
+}
+
+/// How many tokens were ended.
+#[derive(Debug, Object)]
+pub struct Revoked {
+    /// Tokens that worked until now.
+    revoked: u64,
+}
+
+/// Who is asking, and with what.
+#[derive(Debug, Object)]
+pub struct Me {
+    /// The user; null for a client's own token.
+    user: Option<User>,
+    /// The presented token.
+    token: TokenInfo,
+}
+
+/// The present password and the one to come.
+#[derive(Debug, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct PasswordChange {
+    /// The present one.
+    #[oai(validator(max_length = 1024))]
+    current_password: String,
+    /// The one to come.
+    #[oai(validator(max_length = 1024))]
+    new_password: String,
+}
+
+impl Example for PasswordChange {
+    fn example() -> Self {
+        Self {
+            current_password: "a long and lovely passphrase".to_owned(),
+            new_password: "an even longer, lovelier passphrase".to_owned(),
+        }
+    }
+}
+
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Session")]
+impl SessionApi {
+    /// Log in
+    ///
+    /// Trades a user name and a password for a `session` token. A form body with the same fields (`scopes` separated by
+    /// spaces) and HTTP Basic are accepted too. An unknown name, a wrong password and a disabled user get the same answer.
+    #[oai(path = "/login", method = "post", operation_id = "login")]
+    async fn login(&self, request: &Request, app: Data<&Arc<App>>, login: Login) -> Result<Json<IssuedToken>, ApiError> {
+        let now = app.clock.now();
+        let from = client_address::of(request, &app.config.trusted_proxies);
+        let issued = login::login(&app, from, login.credentials, &login.wanted, now).await?;
+        Ok(Json(IssuedToken::show(&app, &issued, now)))
+    }
+
+    /// Log out
+    ///
+    /// Revokes the presented token, of whatever kind.
+    #[oai(path = "/logout", method = "post", operation_id = "logout")]
+    async fn logout(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Done, ApiError> {
+        revoke::by_id(app.db.writer(), caller.held.token.id, caller.now).await?;
+        Ok(Done::NoContent)
+    }
+
+    /// Log out everywhere
+    ///
+    /// Revokes the caller's tokens of the named kinds, the presented one among them. A login that began before does not
+    /// complete after.
+    #[oai(path = "/logout-all", method = "post", operation_id = "logoutAll")]
+    async fn logout_all(
+        &self,
+        caller: Caller,
+        app: Data<&Arc<App>>,
+        /// Kinds to revoke, separated by commas: of `session`, `api`, `client` and `refresh`. Only `session` if left out.
+        kinds: Query<Option<String>>,
+    ) -> Result<Json<Revoked>, ApiError> {
+        let kinds = parse_kinds(kinds.0.as_deref().unwrap_or("session"))?;
+        let revoked = users::end_tokens(&app, &caller.owner(), &kinds, caller.now).await?;
+        Ok(Json(Revoked { revoked }))
+    }
+
+    /// Who am I
+    #[oai(path = "/me", method = "get", operation_id = "whoami")]
+    async fn whoami(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Json<Me>, ApiError> {
+        let user = match caller.held.token.user_id {
+            Some(id) => Some(users::find(app.db.reader(), id).await?.into()),
+            None => None,
+        };
+        Ok(Json(Me { user, token: TokenInfo::of(&app, &caller.held, caller.now) }))
+    }
+
+    /// Change my password
+    ///
+    /// Revokes every other session of the user. A password is good enough from 8 characters, off the list of common
+    /// ones, and hard enough to guess; a refusal says why.
+    #[oai(path = "/me/password", method = "put", operation_id = "changePassword")]
+    async fn change_password(
+        &self,
+        caller: Caller,
+        app: Data<&Arc<App>>,
+        change: Body<PasswordChange>,
+    ) -> Result<Done, ApiError> {
+        let PasswordChange { current_password, new_password } = change.0;
+        let (current, new) = (Password::new(current_password), Password::new(new_password));
+        let result =
+            users::change_own_password(&app, caller.user_id()?, current, new, caller.held.token.id, caller.now).await;
+        match result {
+            // The token is good; a 401 would make clients throw it away.
+            Err(crate::error::Error::BadCredentials) => {
+                Err(ApiError::field(StatusCode::FORBIDDEN, "current_password", "is wrong"))
+            }
+            other => Ok(other.map(|()| Done::NoContent)?),
+        }
+    }
+}
+
+fn parse_kinds(names: &str) -> Result<Vec<Kind>, ApiError> {
+    names.split(',').map(|name| parse_kind(name.trim())).collect()
+}
+
+fn parse_kind(name: &str) -> Result<Kind, ApiError> {
+    match name {
+        "session" => Ok(Kind::Session),
+        "api" => Ok(Kind::Api),
+        "client" => Ok(Kind::Client),
+        "refresh" => Ok(Kind::Refresh),
+        _ => Err(ApiError::field(StatusCode::BAD_REQUEST, "kinds", "must be of session, api, client, refresh")),
+    }
+}

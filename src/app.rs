@@ -1,0 +1,73 @@
+//! What everything below HTTP needs: the databases, the clock, the settings. It knows no HTTP.
+
+use std::{io, sync::Arc};
+
+use crate::{
+    account::password::{Cost, Hasher},
+    clock::Clock,
+    config::Config,
+    db::Db,
+    error::Storage,
+    maintenance::Maintenance,
+};
+
+/// The service's state, shared by every request and every job.
+#[derive(Debug)]
+pub struct App {
+    /// The settings it was started with.
+    pub config: Config,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// The database.
+    pub db: Db,
+    /// The threads that hash passwords.
+    pub hasher: Hasher,
+    /// What maintenance is doing.
+    pub maintenance: Maintenance,
+    /// This process among others on the same database, for people: host name and process id.
+    pub replica: String,
+}
+
+/// Why the service's state could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database could not be opened.
+    #[error("cannot open the database {url}: {error}")]
+    Database {
+        /// Its address, without a password.
+        url: String,
+        /// What it said.
+        error: Storage,
+    },
+    /// The hashing threads could not be started.
+    #[error("cannot start the password hashing threads: {0}")]
+    Threads(#[from] io::Error),
+    /// A schedule is not one.
+    #[error(transparent)]
+    Schedule(#[from] crate::maintenance::schedule::BadSchedule),
+}
+
+impl App {
+    /// Opens the database (creating an `SQLite` file that is not there) and starts the hashing threads.
+    pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, OpenError> {
+        let maintenance = Maintenance::new(&config.maintenance)?;
+        let db = Db::open(&config.database_url, &config.database)
+            .await
+            .map_err(|error| OpenError::Database { url: crate::config::without_password(&config.database_url), error })?;
+        let passwords = &config.passwords;
+        let cost = Cost {
+            memory_kib: passwords.memory_kib,
+            iterations: passwords.iterations,
+            parallelism: passwords.parallelism,
+        };
+        let hasher = Hasher::start(cost, passwords.concurrency)?;
+        Ok(Arc::new(Self { config, clock, db, hasher, maintenance, replica: replica_name() }))
+    }
+}
+
+fn replica_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let host: String = if host.is_empty() { "localhost".to_owned() } else { host.chars().take(100).collect() };
+    format!("{host}/{}", std::process::id())
+}

@@ -1,0 +1,124 @@
+//! `daypass serve`: the main job.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use clap::Args;
+use entity::Scopes;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+use super::{Common, Failure, require_schema};
+use crate::{
+    account::{
+        password::{self, Password},
+        users::{self, Username},
+    },
+    app::App,
+    clock::Clock,
+    config::Config,
+    db,
+    error::Error,
+    server, telemetry,
+};
+
+/// Holds the password of the first user; it is no configuration key, for it must not be printed with them.
+const ADMIN_PASSWORD: &str = "DAYPASS_ADMIN_PASSWORD";
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The address to listen on
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Only check that the schema is up to date, and change nothing
+    #[arg(long)]
+    no_migrate: bool,
+    /// Serve plain HTTP on an address that others can reach
+    #[arg(long)]
+    insecure_plain_http: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let listen = self.listen.clone().map(|address| ("listen", "--listen", address));
+        let config = common.load(&listen.into_iter().collect::<Vec<_>>())?.config;
+        self.refuse_exposure(&config)?;
+        telemetry::log(&config.log);
+        telemetry::count();
+        let app = App::open(config, Clock::System).await?;
+        if !self.no_migrate {
+            db::migrate::up(&app.db).await?;
+        }
+        require_schema(&app).await?;
+        first_admin(&app).await?;
+        let listener = bind(app.config.listen).await?;
+        tracing::info!(
+            address = %listener.local_addr()?,
+            database = crate::config::without_password(&app.config.database_url),
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        server::run(app, listener, stop_signal()?).await?;
+        Ok(())
+    }
+
+    /// Tokens in plain HTTP are for whoever listens: on an address that others reach, somebody must have wanted that.
+    fn refuse_exposure(&self, config: &Config) -> Result<(), Failure> {
+        let exposed = !config.listen.ip().is_loopback();
+        if exposed && !self.insecure_plain_http && config.trusted_proxies.is_empty() {
+            return Err(Failure::Usage(format!(
+                "listen = \"{}\" is not a loopback address, and tokens would travel in plain HTTP; put a proxy that \
+                 speaks TLS in front and name it in trusted_proxies, or say --insecure-plain-http",
+                config.listen
+            )));
+        }
+        Ok(())
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| Failure::Other(format!("cannot listen on {address}: {error}")))
+}
+
+/// Makes the first user of a new database. A password that is made up is printed here, once, and is no log line.
+async fn first_admin(app: &Arc<App>) -> Result<(), Failure> {
+    if !users::none_yet(app.db.reader()).await? {
+        return Ok(());
+    }
+    let given = std::env::var(ADMIN_PASSWORD).ok();
+    let made_up = given.is_none();
+    let text = zeroize::Zeroizing::new(match given {
+        Some(given) => given,
+        None => password::make_up().map_err(|error| Failure::Other(format!("no random bytes: {error}")))?,
+    });
+    let name = Username::parse("admin")?;
+    let scopes = Scopes::collect([Scopes::ADMIN]).map_err(|error| Failure::Other(error.to_string()))?;
+    match users::create(app, &name, Password::new(text.to_string()), scopes, app.clock.now()).await {
+        Ok(_) if made_up => {
+            println!("First start: the user admin was made, with the password {}", text.as_str());
+            println!("It is shown this once. Change it with: daypass user passwd admin");
+        }
+        Ok(_) => tracing::info!("the user admin was made, with the password from {ADMIN_PASSWORD}"),
+        // Another replica was faster.
+        Err(Error::Conflict(_)) => {}
+        Err(Error::Invalid { message, .. }) => {
+            return Err(Failure::Usage(format!("{ADMIN_PASSWORD} is no good as a password: {message}")));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Completes when the process is asked to stop.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,184 @@
+//! `daypass token`: issue, look at and revoke tokens.
+
+use std::{io::Read, time::Duration};
+
+use clap::{Args, Subcommand};
+use entity::Scopes;
+use uuid::Uuid;
+
+use super::{Common, Failure, print, user};
+use crate::{
+    account::users,
+    api::json::TokenInfo,
+    app::App,
+    error::Error,
+    token::{
+        self, Held, Kind, Owner, State, check,
+        issue::{self, Wanted},
+        list, precision, revoke,
+    },
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Issue a token of kind api and print it, alone, on standard output
+    #[command(after_help = "Example: daypass token issue --user alice --name laptop --ttl 90d --scope orders:read")]
+    Issue(Issue),
+    /// List tokens, newest first
+    #[command(after_help = "Example: daypass token list --user alice --state active")]
+    List {
+        /// Only tokens of this user
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Only tokens in this state
+        #[arg(long, value_parser = ["active", "expired", "revoked"])]
+        state: Option<String>,
+    },
+    /// Show a token
+    #[command(after_help = "Example: daypass token show 019ab509-3a80-7c3e-9d12-4f5a6b7c8d9e")]
+    Show {
+        /// The token id
+        id: Uuid,
+    },
+    /// Revoke a token
+    #[command(after_help = "Example: daypass token revoke 019ab509-3a80-7c3e-9d12-4f5a6b7c8d9e")]
+    Revoke {
+        /// The token id
+        id: Uuid,
+    },
+    /// Tell whether a token, read from standard input, works
+    #[command(after_help = "Example: daypass token check < token.txt")]
+    Check,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Issue {
+    /// Whose it shall be
+    #[arg(long, value_name = "NAME")]
+    user: String,
+    /// What to call it
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// How long it shall live, such as 12h or 90d
+    #[arg(long, value_parser = humantime::parse_duration)]
+    ttl: Option<Duration>,
+    /// How long it may go unused, such as 30m
+    #[arg(long, value_parser = humantime::parse_duration)]
+    idle_timeout: Option<Duration>,
+    /// What it may do; may be repeated [default: all that the user may, but for daypass:*]
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+}
+
+impl Command {
+    pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
+        let app = common.open().await?;
+        match self {
+            Self::Issue(issue) => issue.run(&app).await,
+            Self::List { user, state } => list(common, &app, user, state).await,
+            Self::Show { id } => {
+                let held = token::find(app.db.reader(), id).await?.ok_or(Error::NotFound("token"))?;
+                show(common, &app, &[held]);
+                Ok(())
+            }
+            Self::Revoke { id } => {
+                token::find(app.db.reader(), id).await?.ok_or(Error::NotFound("token"))?;
+                revoke::by_id(app.db.writer(), id, app.clock.now()).await?;
+                eprintln!("revoked {id}");
+                Ok(())
+            }
+            Self::Check => check(common, &app).await,
+        }
+    }
+}
+
+impl Issue {
+    async fn run(self, app: &App) -> Result<(), Failure> {
+        let now = app.clock.now();
+        let id = user::find(app, &self.user).await?.id;
+        let scopes = if self.scopes.is_empty() { None } else { Some(Scopes::collect(self.scopes)) };
+        let wanted = Wanted {
+            name: self.name,
+            ttl: self.ttl.map(seconds),
+            idle_timeout: self.idle_timeout.map(seconds),
+            scopes: scopes.transpose().map_err(|error| Failure::Usage(error.to_string()))?,
+        };
+        let txn = app.db.begin().await?;
+        let owner = users::lock(&txn, id).await?;
+        let scopes = match &wanted.scopes {
+            None => owner.scopes.without_reserved(),
+            Some(scopes) if owner.scopes.contains_all(scopes) => scopes.clone(),
+            Some(_) => return Err(Failure::Other(format!("{} may not have all of these scopes", owner.username))),
+        };
+        let issued = issue::issue(app, &txn, &owner, Kind::Api, &wanted, scopes, now).await?;
+        txn.commit().await?;
+        println!("{}", issued.secret.expose());
+        Ok(())
+    }
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+async fn list(common: &Common, app: &App, name: Option<String>, state: Option<String>) -> Result<(), Failure> {
+    let owner = match name {
+        Some(name) => Some(Owner::User(user::find(app, &name).await?.id)),
+        None => None,
+    };
+    let state = state.map(|state| match state.as_str() {
+        "active" => State::Active,
+        "expired" => State::Expired,
+        _ => State::Revoked,
+    });
+    let filter = list::Filter { owner, state, ..list::Filter::default() };
+    let mut all: Vec<Held> = Vec::new();
+    loop {
+        let after = all.last().map(|held| held.token.id);
+        let page = list::page(app, &filter, after, 200, app.clock.now()).await?;
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    show(common, app, &all);
+    Ok(())
+}
+
+/// Tells a token's holder what it is worth; the exit code says whether it works.
+async fn check(common: &Common, app: &App) -> Result<(), Failure> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    match check::check(app, text.trim(), app.clock.now()).await {
+        Ok(held) => {
+            show(common, app, &[held]);
+            Ok(())
+        }
+        Err(check::Failure::Refused(refusal)) => Err(Failure::Other(refusal.to_string())),
+        Err(check::Failure::Unanswered(error)) => Err(error.into()),
+    }
+}
+
+fn show(common: &Common, app: &App, tokens: &[Held]) {
+    let now = app.clock.now();
+    if common.json {
+        print::json(&tokens.iter().map(|held| TokenInfo::of(app, held, now)).collect::<Vec<_>>());
+        return;
+    }
+    let rows: Vec<_> = tokens
+        .iter()
+        .map(|held| {
+            let row = &held.token;
+            [
+                row.id.to_string(),
+                format!("{:?}", row.kind).to_lowercase(),
+                format!("{:?}", row.state(now, precision(app))).to_lowercase(),
+                held.username.clone().or_else(|| row.client_id.clone()).unwrap_or_default(),
+                row.name.clone().unwrap_or_default(),
+                format!("\u{2026}{}", row.hint),
+                row.expires_at.to_string(),
+            ]
+        })
+        .collect();
+    print::table(["ID", "KIND", "STATE", "OWNER", "NAME", "HINT", "EXPIRES"], &rows);
+}

@@ -1,0 +1,51 @@
+//! The only place that reads the time. Everything else takes `now` as an argument, read once per request.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use entity::Timestamp;
+
+/// How far this machine's clock may be from the database's, in milliseconds.
+pub const TOLERATED_SKEW: i64 = 30_000;
+
+/// Where the time comes from.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The machine's clock.
+    System,
+    /// A clock that stands still until it is moved: time as data, for tests.
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// A clock that shows `start` until it is moved.
+    pub fn manual(start: Timestamp) -> Self {
+        Self::Manual(Arc::new(AtomicI64::new(start.millis())))
+    }
+
+    /// The present instant, cut to the millisecond.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => chrono::Utc::now().into(),
+            Self::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// How far this clock is ahead of another's time, in milliseconds; a manual clock is compared with nobody's.
+    pub fn skew(&self, other: Timestamp) -> i64 {
+        match self {
+            Self::System => self.now().millis_since(other),
+            Self::Manual(_) => 0,
+        }
+    }
+
+    /// Moves a manual clock by so many milliseconds, back if negative; the machine's clock is left alone.
+    pub fn advance(&self, millis: i64) {
+        if let Self::Manual(current) = self {
+            current.fetch_add(millis, Ordering::SeqCst);
+        }
+    }
+}

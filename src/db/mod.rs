@@ -1,0 +1,156 @@
+//! How each database is opened, kept alive and asked.
+//!
+//! - this file: the pools, transactions, the probe;
+//! - [`mod@dialect`]: the statements that the three engines do not share;
+//! - [`mod@migrate`]: schema steps under a lock.
+
+pub mod dialect;
+pub mod migrate;
+
+use std::{path::Path, time::Duration};
+
+use entity::Timestamp;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous},
+};
+
+use crate::{
+    config::{Database as Settings, Durability},
+    error::Storage,
+};
+
+/// The database: one pool that reads and one that writes.
+///
+/// On `SQLite` the writing pool is a single connection: its one writer lock is then waited for in a queue of ours,
+/// first come first served, not by polling a busy file. Elsewhere both are the same pool.
+#[derive(Clone, Debug)]
+pub struct Db {
+    readers: DatabaseConnection,
+    writer: DatabaseConnection,
+}
+
+impl Db {
+    /// Connects, and creates an `SQLite` file that does not exist.
+    pub async fn open(url: &str, settings: &Settings) -> Result<Self, Storage> {
+        let url = url.replacen("mariadb:", "mysql:", 1);
+        if url.starts_with("sqlite:") { open_sqlite(&url, settings).await } else { open_server(&url, settings).await }
+    }
+
+    /// For statements that only read.
+    pub fn reader(&self) -> &DatabaseConnection {
+        &self.readers
+    }
+
+    /// For single statements that write.
+    pub fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// Begins a transaction that writes.
+    ///
+    /// On `SQLite` it takes the writer lock at once: one that reads first and wants to write later fails when another
+    /// wrote in between. On MySQL it reads what is committed, as on the other two, which also keeps gap locks away.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        let engine = self.engine();
+        self.writer
+            .begin_with_options(TransactionOptions {
+                isolation_level: (engine == DbBackend::MySql).then_some(IsolationLevel::ReadCommitted),
+                access_mode: None,
+                sqlite_transaction_mode: (engine == DbBackend::Sqlite).then_some(SqliteTransactionMode::Immediate),
+            })
+            .await
+    }
+
+    /// Which database this is.
+    pub fn engine(&self) -> DbBackend {
+        self.writer.get_database_backend()
+    }
+
+    /// The time by the database's own clock: also the cheapest question that proves it answers.
+    pub async fn now(&self) -> Result<Timestamp, DbErr> {
+        let statement = Statement::from_string(self.engine(), dialect::current_millis(self.engine()));
+        let row = self.readers.query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("the database did not tell its time".to_owned()))?;
+        row.try_get_by_index::<i64>(0).map(Timestamp::from_millis)
+    }
+
+    /// Closes both pools once what they are doing is done.
+    pub async fn close(&self) {
+        for pool in [&self.readers, &self.writer] {
+            if let Err(error) = pool.clone().close().await {
+                tracing::warn!(error = %Storage::from(error), "closing the database");
+            }
+        }
+    }
+}
+
+async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
+    let mut options = options(url, settings);
+    options
+        .max_connections(settings.max_connections)
+        .set_application_name("daypass")
+        .statement_timeout(settings.statement_timeout)
+        .test_before_acquire_if_idle_for(Duration::from_secs(30));
+    let pool = Database::connect(options).await?;
+    Ok(Db { readers: pool.clone(), writer: pool })
+}
+
+async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    if !in_memory {
+        create_private(url)?;
+    }
+    let synchronous = match settings.sqlite_durability {
+        Durability::Full => SqliteSynchronous::Full,
+        Durability::Normal => SqliteSynchronous::Normal,
+    };
+    let mut write = options(url, settings);
+    write.max_connections(1).min_connections(1).test_before_acquire(false).map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(synchronous)
+            .busy_timeout(BUSY)
+    });
+    // An in-memory database lives exactly as long as its one connection.
+    write.idle_timeout(None).max_lifetime(None);
+    let writer = Database::connect(write).await?;
+    if in_memory {
+        return Ok(Db { readers: writer.clone(), writer });
+    }
+    let mut read = options(url, settings);
+    read.max_connections(settings.sqlite_readers)
+        .test_before_acquire(false)
+        .map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).busy_timeout(BUSY));
+    Ok(Db { readers: Database::connect(read).await?, writer })
+}
+
+/// How long `SQLite` waits for a lock that another process holds, such as the command line beside the server.
+const BUSY: Duration = Duration::from_secs(5);
+
+fn options(url: &str, settings: &Settings) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .acquire_timeout(settings.acquire_timeout)
+        .connect_timeout(settings.acquire_timeout)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false);
+    options
+}
+
+/// Creates the file so that only its owner reads it: it holds password hashes.
+fn create_private(url: &str) -> Result<(), Storage> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    let path = Path::new(path.split('?').next().unwrap_or(path));
+    let result = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(DbErr::Custom(format!("cannot create {}: {error}", path.display())).into())
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,94 @@
+//! What can go wrong below HTTP. Each variant's doc begins with the status it becomes there.
+
+use std::time::Duration;
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// 404: it does not exist, or is none of the caller's business.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// 409: it cannot be done to the thing as it is now.
+    #[error("{0}")]
+    Conflict(String),
+    /// 409: an owner has as many tokens of a kind as the configuration allows.
+    #[error("the limit of {limit} active tokens of this kind for one user is reached")]
+    TokenLimit {
+        /// How many are allowed.
+        limit: u32,
+    },
+    /// 422: a value is out of range; names the field.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The field as the caller knows it.
+        field: &'static str,
+        /// What would be right.
+        message: String,
+    },
+    /// 403: the caller may not do this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// 403: the caller's token lacks scopes.
+    #[error("this needs the scope {needed}")]
+    InsufficientScope {
+        /// The scopes that would do, separated by spaces.
+        needed: String,
+    },
+    /// 401: user name and password do not go together, whichever of them is the reason.
+    #[error("the user name or the password is wrong")]
+    BadCredentials,
+    /// 429: too many attempts.
+    #[error("too many attempts; try again in {} s", .retry_after.as_secs())]
+    Throttled {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// 503: all hashing threads have a full queue.
+    #[error("too many passwords are being checked right now")]
+    Busy,
+    /// 503: the database did not answer as it should.
+    #[error("the database failed: {0}")]
+    Storage(#[from] Storage),
+    /// 500: something that must not happen.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What an operator may read of a database error: never the row, the key or the statement it was about.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Storage(String);
+
+impl From<DbErr> for Storage {
+    fn from(error: DbErr) -> Self {
+        // The text of a violated constraint repeats the values that violated it.
+        match error.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(_)) => return Self("a unique constraint was violated".to_owned()),
+            Some(SqlErr::ForeignKeyConstraintViolation(_)) => {
+                return Self("a foreign key constraint was violated".to_owned());
+            }
+            Some(_) | None => {}
+        }
+        Self(match error {
+            DbErr::Conn(RuntimeErr::SqlxError(error))
+            | DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => error.to_string(),
+            other => other.to_string(),
+        })
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl Error {
+    /// A value out of range.
+    pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { field, message: message.into() }
+    }
+}

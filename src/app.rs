@@ -51,9 +51,10 @@ impl App {
     /// Opens the database (creating an `SQLite` file that is not there) and starts the hashing threads.
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, OpenError> {
         let maintenance = Maintenance::new(&config.maintenance)?;
-        let db = Db::open(&config.database_url, &config.database)
-            .await
-            .map_err(|error| OpenError::Database { url: crate::config::without_password(&config.database_url), error })?;
+        let db = Db::open(&config.database_url, &config.database).await.map_err(|error| OpenError::Database {
+            url: crate::config::without_password(&config.database_url),
+            error,
+        })?;
         let passwords = &config.passwords;
         let cost = Cost {
             memory_kib: passwords.memory_kib,

@@ -15,9 +15,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let mut scheduler = schedule::start(&app).await.map_err(io::Error::other)?;
     let acceptor = TcpAcceptor::from_tokio(listener)?;
-    let served = Server::new_with_acceptor(acceptor)
-        .run_with_graceful_shutdown(api::routes(&app), shutdown, Some(DRAIN))
-        .await;
+    let served =
+        Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(api::routes(&app), shutdown, Some(DRAIN)).await;
     tracing::info!("stopping");
     if let Err(error) = scheduler.shutdown().await {
         tracing::warn!(%error, "the scheduler did not stop");

@@ -1,17 +1,17 @@
 //! Logs and metrics.
 
-use std::{
-    io::IsTerminal,
-    sync::OnceLock,
-    time::Duration,
-};
+use std::{io::IsTerminal, sync::OnceLock, time::Duration};
 
 use entity::maintenance_run::{Model as Run, Outcome};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use poem::http::{Method, StatusCode};
 use sea_orm::ActiveEnum;
 use tracing_subscriber::{
-    Layer, filter::{LevelFilter, Targets}, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    Layer,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
 use crate::config::{Log, LogFormat, LogLevel};
@@ -35,7 +35,13 @@ pub fn log(settings: &Log) {
     let layer = if text {
         fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed()
     } else {
-        fmt::layer().json().with_writer(std::io::stderr).flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        fmt::layer()
+            .json()
+            .with_writer(std::io::stderr)
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed()
     };
     tracing_subscriber::registry().with(layer.with_filter(ours)).init();
 }
@@ -45,7 +51,8 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// Starts counting; once for the process, however often it is called.
 pub fn count() {
     METRICS.get_or_init(|| {
-        let buckets = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+        let buckets =
+            [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
         let recorder = PrometheusBuilder::new().set_buckets(&buckets).map(PrometheusBuilder::install_recorder);
         match recorder {
             Ok(Ok(handle)) => Some(handle),
@@ -64,18 +71,15 @@ pub fn render() -> String {
 
 /// One request was answered. `route` is its pattern, never its path: a path would be a series of its own each.
 pub fn answered(method: &Method, route: &str, status: StatusCode, took: Duration) {
-    let labels = [
-        ("method", method.to_string()),
-        ("route", route.to_owned()),
-        ("status", status.as_u16().to_string()),
-    ];
+    let labels = [("method", method.to_string()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
     metrics::histogram!("daypass_http_request_duration_seconds", &labels).record(took);
 }
 
 /// A purge ended.
 pub fn purge_finished(run: &Run) {
     let outcome = run.outcome.map(|outcome| outcome.to_value()).unwrap_or_default();
-    metrics::counter!("daypass_maintenance_runs_total", "job" => run.job.clone(), "outcome" => outcome.clone()).increment(1);
+    metrics::counter!("daypass_maintenance_runs_total", "job" => run.job.clone(), "outcome" => outcome.clone())
+        .increment(1);
     for (reason, deleted) in [("expired", run.deleted_expired), ("revoked", run.deleted_revoked)] {
         metrics::counter!("daypass_purge_deleted_total", "reason" => reason).increment(deleted.unsigned_abs());
     }
@@ -84,7 +88,8 @@ pub fn purge_finished(run: &Run) {
         let seconds = (finished.millis() / 1000) as f64;
         metrics::gauge!("daypass_maintenance_last_success_timestamp_seconds", "job" => run.job.clone()).set(seconds);
     }
-    let (deleted, took) = (run.deleted_expired + run.deleted_revoked, run.finished_at.map(|end| end.millis_since(run.started_at)));
+    let (deleted, took) =
+        (run.deleted_expired + run.deleted_revoked, run.finished_at.map(|end| end.millis_since(run.started_at)));
     if matches!(run.outcome, Some(Outcome::Failed | Outcome::Clock)) {
         tracing::error!(run_id = %run.id, error = run.error, deleted, "the purge did not do its work");
     } else if deleted > 0 {

@@ -87,10 +87,9 @@ pub fn revoked_before(cutoff: Timestamp) -> Condition {
 fn unexpired(now: Timestamp, precision: Duration) -> Condition {
     use sea_orm::ExprTrait;
 
-    let sliding = Condition::all()
-        .add(Column::IdleTimeout.is_not_null())
-        .add(Column::TtlExpiresAt.gt(now))
-        .add(ExprTrait::add(Expr::col(Column::ExpiresAt.as_column_ref()), allowance_of_row(precision)).gt(now.millis()));
+    let sliding = Condition::all().add(Column::IdleTimeout.is_not_null()).add(Column::TtlExpiresAt.gt(now)).add(
+        ExprTrait::add(Expr::col(Column::ExpiresAt.as_column_ref()), allowance_of_row(precision)).gt(now.millis()),
+    );
     Condition::any().add(Column::ExpiresAt.gt(now)).add(sliding)
 }
 

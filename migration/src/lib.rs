@@ -3,8 +3,8 @@
 //!
 //! Take a lock before running them (sea-orm-migration takes none); Daypass's `db::migrate` does.
 
-pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
 mod m20261124_000001_account;
 mod m20261124_000002_token;

@@ -40,12 +40,8 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        manager
-            .create_index(index("token_expires_at").col("expires_at").to_owned())
-            .await?;
-        manager
-            .create_index(index("token_user").col("user_id").col("id").to_owned())
-            .await?;
+        manager.create_index(index("token_expires_at").col("expires_at").to_owned()).await?;
+        manager.create_index(index("token_user").col("user_id").col("id").to_owned()).await?;
         let mut revoked = index("token_revoked_at");
         revoked.col("revoked_at");
         // Few rows are revoked: where an index can leave the others out, it costs them nothing.

@@ -2,8 +2,8 @@
 
 use entity::{Scopes, Timestamp, user};
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect, SqlErr,
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait,
+    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, SqlErr,
 };
 use uuid::Uuid;
 
@@ -160,6 +160,7 @@ pub async fn change_own_password(
     if !verified.matches {
         return Err(Error::BadCredentials);
     }
+    super::limits::forget(app.db.writer(), &before.canonical_name).await?;
     accept_password("new_password", app, &new, &before.username)?;
     let hash = app.hasher.hash(new).await?;
     let txn = app.db.begin().await?;
@@ -172,7 +173,6 @@ pub async fn change_own_password(
     row.changed_at = now;
     let sessions = [Kind::Session, Kind::Refresh];
     revoke::all_of(app, &txn, &Owner::User(id), &sessions, Some(spared), now).await?;
-    super::limits::forget(&txn, &row.canonical_name).await?;
     save(&txn, row).await?;
     txn.commit().await?;
     Ok(())

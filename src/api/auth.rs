@@ -161,7 +161,7 @@ impl<'a> ApiExtractor<'a> for Bearer {
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![BEARER, TOKEN]
+        vec![TOKEN, BEARER]
     }
 
     async fn from_request(

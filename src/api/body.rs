@@ -163,9 +163,8 @@ pub fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 
 /// Reads scopes, naming the first that is none.
 pub fn scopes(scopes: Vec<String>) -> Result<Scopes, ApiError> {
-    let bad = |field: String, error: BadScope| {
-        ApiError::field(StatusCode::UNPROCESSABLE_ENTITY, field, error.to_string())
-    };
+    let bad =
+        |field: String, error: BadScope| ApiError::field(StatusCode::UNPROCESSABLE_ENTITY, field, error.to_string());
     for (index, scope) in scopes.iter().enumerate() {
         Scopes::collect([scope]).map_err(|error| bad(format!("scopes[{index}]"), error))?;
     }

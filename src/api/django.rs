@@ -28,7 +28,12 @@ use crate::{
     },
     app::App,
     error::Error,
-    token::{Held, Kind, Owner, check::Failure, issue::{Issued, Wanted}, revoke},
+    token::{
+        Held, Kind, Owner,
+        check::Failure,
+        issue::{Issued, Wanted},
+        revoke,
+    },
 };
 
 /// The Django doors.
@@ -277,12 +282,10 @@ impl DjangoApi {
         fields: Fields<false>,
     ) -> Result<Json<KnoxToken>, Shut> {
         let wrong = |text| Shut::Unauthorized(detail(text), "Basic realm=\"api\"".to_owned());
-        let issued = if request.headers().contains_key(header::AUTHORIZATION) {
-            let basic = session::basic(request).ok().flatten();
-            let basic = basic.ok_or_else(|| wrong("Invalid basic header. Credentials not correctly base64 encoded."))?;
-            log_in(&app, request, basic).await?.ok_or_else(|| wrong("Invalid username/password."))?
-        } else {
-            log_in(&app, request, fields.required()?).await?.ok_or_else(unable)?
+        let unreadable = |_| wrong("Invalid basic header. Credentials not correctly base64 encoded.");
+        let issued = match session::basic(request).map_err(unreadable)? {
+            Some(basic) => log_in(&app, request, basic).await?.ok_or_else(|| wrong("Invalid username/password."))?,
+            None => log_in(&app, request, fields.required()?).await?.ok_or_else(unable)?,
         };
         Ok(Json(KnoxToken {
             expiry: Time(issued.held.token.expires_at),
@@ -360,9 +363,7 @@ impl From<Error> for Shut {
     fn from(cause: Error) -> Self {
         match cause {
             Error::Throttled { retry_after } => Self::throttled(retry_after),
-            Error::TokenLimit { .. } => {
-                Self::Forbidden(error("Maximum amount of tokens allowed per user exceeded."))
-            }
+            Error::TokenLimit { .. } => Self::Forbidden(error("Maximum amount of tokens allowed per user exceeded.")),
             Error::BadCredentials | Error::NotFound(_) => {
                 Self::Unauthorized(detail("Invalid username/password."), "Token".to_owned())
             }

@@ -230,11 +230,7 @@ impl IssuedToken {
 
 impl Example for IssuedToken {
     fn example() -> Self {
-        Self {
-            token: "dps_0…".to_owned(),
-            token_type: "Bearer".to_owned(),
-            info: TokenInfo::example(),
-        }
+        Self { token: "dps_0…".to_owned(), token_type: "Bearer".to_owned(), info: TokenInfo::example() }
     }
 }
 

@@ -17,7 +17,7 @@ pub mod v1;
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt, Response, Route,
+    Endpoint, EndpointExt, Response, Route, get,
     middleware::{NormalizePath, TrailingSlash},
 };
 
@@ -27,15 +27,14 @@ use crate::app::App;
 pub fn routes(app: &Arc<App>) -> impl Endpoint<Output = Response> + use<> {
     let routes = Route::new()
         .nest("/", openapi::service())
-        .at("/openapi.json", pages::openapi_json)
-        .at("/openapi.yaml", pages::openapi_yaml)
+        .at("/openapi.json", get(pages::openapi_json))
+        .at("/openapi.yaml", get(pages::openapi_yaml))
         .nest("/docs", pages::docs())
-        .at("/", pages::index)
-        .at("/index.js", pages::index_js)
-        .at("/docs.js", pages::docs_js)
-        .at("/site.css", pages::site_css)
-        .at("/favicon.svg", pages::favicon_svg)
-        .at("/favicon.ico", pages::no_favicon);
+        .at("/index.js", get(pages::index_js))
+        .at("/docs.js", get(pages::docs_js))
+        .at("/site.css", get(pages::site_css))
+        .at("/favicon.svg", get(pages::favicon_svg))
+        .at("/favicon.ico", get(pages::no_favicon));
     let state = Arc::clone(app);
     routes
         .data(Arc::clone(app))

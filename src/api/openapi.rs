@@ -8,17 +8,18 @@ use serde_json::{Map, Value, json};
 
 use super::{
     django::DjangoApi,
+    pages::LandingPage,
     service::ServiceApi,
     v1::{check::CheckApi, maintenance::MaintenanceApi, session::SessionApi, tokens::TokensApi, users::UsersApi},
 };
 
 /// Everything that is documented, as routes and as a document.
 pub type Service =
-    OpenApiService<(SessionApi, TokensApi, CheckApi, UsersApi, MaintenanceApi, DjangoApi, ServiceApi), ()>;
+    OpenApiService<(SessionApi, TokensApi, CheckApi, UsersApi, MaintenanceApi, DjangoApi, ServiceApi, LandingPage), ()>;
 
 /// The documented operations.
 pub fn service() -> Service {
-    let apis = (SessionApi, TokensApi, CheckApi, UsersApi, MaintenanceApi, DjangoApi, ServiceApi);
+    let apis = (SessionApi, TokensApi, CheckApi, UsersApi, MaintenanceApi, DjangoApi, ServiceApi, LandingPage);
     OpenApiService::new(apis, "Daypass", env!("CARGO_PKG_VERSION"))
         .description(include_str!("description.md"))
         .license(LicenseObject::new("MIT OR Apache-2.0").url("https://opensource.org/license/mit"))
@@ -40,8 +41,10 @@ pub fn yaml() -> &'static str {
 
 /// The methods that the path of a request answers, for `Allow`.
 pub fn methods_of(path: &str) -> String {
-    let paths = DOCUMENT["paths"].as_object();
-    let operations = paths.and_then(|paths| paths.iter().find(|(template, _)| matches(template, path)));
+    let paths = DOCUMENT["paths"].as_object().into_iter().flatten();
+    // Of two that fit, the one with fewer parameters is meant.
+    let fitting = paths.filter(|(template, _)| matches(template, path));
+    let operations = fitting.min_by_key(|(template, _)| template.matches('{').count());
     let mut methods: Vec<String> = match operations.and_then(|(_, operations)| operations.as_object()) {
         Some(operations) => operations.keys().map(|method| method.to_uppercase()).collect(),
         None => vec!["GET".to_owned()],
@@ -87,10 +90,11 @@ fn tidy(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::Object(members) => {
-            let tidied = std::mem::take(members).into_iter().map(|(name, value)| match name.strip_suffix("; charset=utf-8") {
-                Some(media_type) => (media_type.to_owned(), value),
-                None => (name, value),
-            });
+            let tidied =
+                std::mem::take(members).into_iter().map(|(name, value)| match name.strip_suffix("; charset=utf-8") {
+                    Some(media_type) => (media_type.to_owned(), value),
+                    None => (name, value),
+                });
             *members = tidied.collect();
             whole_bounds(members);
             signed_format(members);
@@ -160,17 +164,21 @@ fn put_right(operation: &mut Map<String, Value>) {
         let headers = response.entry("headers").or_insert_with(|| json!({}));
         let Some(headers) = headers.as_object_mut() else { continue };
         *headers = std::mem::take(headers).into_iter().map(|(name, header)| (cased(&name), header)).collect();
-        headers.insert("X-Request-Id".to_owned(), json!({
-            "description": "Names this request in the log.",
-            "schema": { "type": "string" },
-        }));
+        headers.insert(
+            "X-Request-Id".to_owned(),
+            json!({
+                "description": "Names this request in the log.",
+                "schema": { "type": "string" },
+            }),
+        );
     }
 }
 
 /// A list in the query may be empty, and is then not there.
 fn optional_lists(operation: &mut Map<String, Value>) {
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
-    for parameter in parameters.filter(|parameter| parameter["in"] == "query" && parameter["schema"]["type"] == "array") {
+    for parameter in parameters.filter(|parameter| parameter["in"] == "query" && parameter["schema"]["type"] == "array")
+    {
         parameter["required"] = json!(false);
     }
 }

@@ -106,8 +106,8 @@ impl ApiError {
     /// A token that does not work (RFC 6750 §3.1).
     pub fn invalid_token(refusal: Refusal) -> Self {
         let challenge = format!("Bearer realm=\"daypass\", error=\"invalid_token\", error_description=\"{refusal}\"");
-        let mut error = Self::new(StatusCode::UNAUTHORIZED, sentence(&refusal))
-            .header(header::WWW_AUTHENTICATE, &challenge);
+        let mut error =
+            Self::new(StatusCode::UNAUTHORIZED, sentence(&refusal)).header(header::WWW_AUTHENTICATE, &challenge);
         error.problem.kind = match refusal {
             Refusal::Unknown => "urn:problem-type:daypass:token-unknown",
             Refusal::Expired => "urn:problem-type:daypass:token-expired",
@@ -210,10 +210,8 @@ impl ResponseError for ApiError {
     }
 
     fn as_response(&self) -> Response {
-        let mut response = Response::builder()
-            .status(self.status())
-            .content_type(MEDIA_TYPE)
-            .body(self.problem.to_json_string());
+        let mut response =
+            Response::builder().status(self.status()).content_type(MEDIA_TYPE).body(self.problem.to_json_string());
         response.headers_mut().extend(self.headers.iter().cloned());
         response
     }

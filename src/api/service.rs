@@ -10,14 +10,7 @@ use poem_openapi::{
 };
 
 use super::tags::Tag;
-use crate::{
-    app::App,
-    clock::TOLERATED_SKEW,
-    db::migrate,
-    error::Storage,
-    maintenance::history,
-    telemetry,
-};
+use crate::{app::App, clock::TOLERATED_SKEW, db::migrate, error::Storage, maintenance::history, telemetry};
 
 /// The service doors.
 #[derive(Debug)]
@@ -72,7 +65,7 @@ pub enum Ready {
     Ready(Json<Readiness>),
     /// They should not, and the failing part is named.
     #[oai(status = 503)]
-    Unready(Json<Readiness>),
+    Unready(Json<Readiness>, #[oai(header = "Retry-After")] u64),
 }
 
 #[OpenApi(tag = "Tag::Service")]
@@ -91,7 +84,7 @@ impl ServiceApi {
         let readiness = Readiness { status, version: env!("CARGO_PKG_VERSION").to_owned(), parts };
         match status {
             Condition::Ok | Condition::Degraded => Ready::Ready(Json(readiness)),
-            Condition::Unavailable => Ready::Unready(Json(readiness)),
+            Condition::Unavailable => Ready::Unready(Json(readiness), 1),
         }
     }
 
@@ -133,7 +126,12 @@ fn clock(app: &App, database: Timestamp) -> Part {
 
 /// A purge that fails must not take the service out of service; it must be seen.
 async fn maintenance(app: &App) -> Part {
+    let now = app.clock.now();
     match history::last(app.db.reader(), "purge").await {
+        Ok((Some(last), _)) if last.started_at.millis_since(now) > TOLERATED_SKEW => {
+            let why = format!("the clock is behind the last purge's, which began {}", last.started_at);
+            ailing("maintenance", Condition::Degraded, why)
+        }
         Ok((Some(last), _)) if matches!(last.outcome, Some(Outcome::Failed | Outcome::Clock)) => {
             let why = last.error.unwrap_or_default();
             ailing("maintenance", Condition::Degraded, format!("the last purge did not do its work: {why}"))

@@ -151,7 +151,10 @@ impl Common {
     fn load(&self, flags: &[(&str, &str, String)]) -> Result<Loaded, Failure> {
         let database = self.database_url.clone().map(|url| ("database_url", "--database-url", url));
         let flags: Vec<_> = database.into_iter().chain(flags.iter().cloned()).collect();
-        Ok(config::load(self.config.as_deref(), std::env::vars(), &flags)?)
+        // A variable that is not UTF-8 is none of ours.
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Ok(config::load(self.config.as_deref(), environment, &flags)?)
     }
 
     /// The service's state, for a command that works on a database whose schema is up to date.

@@ -146,7 +146,14 @@ fn print_table(users: Vec<user::Model>) {
         .map(|user| {
             let state = if user.disabled_at.is_some() { "disabled" } else { "enabled" };
             let last = user.last_login_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
-            [user.id.to_string(), user.username, state.to_owned(), user.created_at.to_string(), last, user.scopes.to_string()]
+            [
+                user.id.to_string(),
+                user.username,
+                state.to_owned(),
+                user.created_at.to_string(),
+                last,
+                user.scopes.to_string(),
+            ]
         })
         .collect();
     print::table(["ID", "NAME", "STATE", "CREATED", "LAST LOGIN", "SCOPES"], &rows);
@@ -161,7 +168,9 @@ impl PasswordSource {
             return Ok(Password::new(line.strip_suffix('\r').unwrap_or(line).to_owned()));
         }
         if !std::io::stdin().is_terminal() {
-            return Err(Failure::Usage("there is no terminal to ask for the password; use --password-stdin".to_owned()));
+            return Err(Failure::Usage(
+                "there is no terminal to ask for the password; use --password-stdin".to_owned(),
+            ));
         }
         let (first, again) = (rpassword::prompt_password("Password: ")?, rpassword::prompt_password("Again: ")?);
         if first == again {

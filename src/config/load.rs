@@ -70,6 +70,13 @@ fn printable(path: &Path) -> String {
     path.display().to_string().replace(char::is_control, "?")
 }
 
+#[cfg(test)]
+pub(super) fn from_file(text: &str) -> Result<Loaded, ConfigError> {
+    let mut layers = Layers::defaults()?;
+    layers.file("daypass.toml", text)?;
+    finish(layers)
+}
+
 impl Loaded {
     /// The effective configuration as TOML, each value with a comment that names its source; passwords are hidden.
     pub fn to_toml(&self) -> String {
@@ -121,4 +128,126 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>,
     let right = "a list of networks, such as [\"10.0.0.0/8\", \"::1/128\"]";
     let network = |text: &String| text.parse().map_err(|_| Error::invalid_value(Unexpected::Str(text), &right));
     Vec::<String>::deserialize(from)?.iter().map(network).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{iter::empty, time::Duration};
+
+    #[test]
+    fn a_named_file_must_be_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("other.toml");
+        let complaint = load(Some(&path), empty(), &[]).unwrap_err().to_string();
+        assert!(complaint.starts_with(&format!("cannot read the configuration file {}: ", path.display())));
+    }
+
+    #[test]
+    fn the_usual_file_is_read_if_it_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let usual = directory.path().join(FILE);
+        assert_eq!(load_beside(None, &usual, empty(), &[]).unwrap().config, Config::default());
+        std::fs::write(&usual, "tokens.prefix = 'usual'").unwrap();
+        assert_eq!(load_beside(None, &usual, empty(), &[]).unwrap().config.tokens.prefix, "usual");
+        let named = directory.path().join("named.toml");
+        std::fs::write(&named, "tokens.prefix = 'named'").unwrap();
+        assert_eq!(load_beside(Some(&named), &usual, empty(), &[]).unwrap().config.tokens.prefix, "named");
+    }
+
+    #[test]
+    fn a_usual_file_that_cannot_be_read_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(matches!(load_beside(None, directory.path(), empty(), &[]), Err(ConfigError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn all_layers_come_together() {
+        let directory = tempfile::tempdir().unwrap();
+        let usual = directory.path().join(FILE);
+        std::fs::write(&usual, "[check]\nmax_staleness = '5s'\ncache_entries = 5").unwrap();
+        let environment = [("DAYPASS_CHECK__CACHE_ENTRIES".to_owned(), "6".to_owned())];
+        let flags = [("listen", "--listen", "0.0.0.0:80".to_owned())];
+        let loaded = load_beside(None, &usual, environment.into_iter(), &flags).unwrap();
+        assert_eq!(loaded.config.check.max_staleness, Duration::from_secs(5));
+        assert_eq!(loaded.config.check.cache_entries, 6);
+        assert_eq!(loaded.config.listen, "0.0.0.0:80".parse().unwrap());
+    }
+
+    #[test]
+    fn a_broken_rule_is_told_with_value_and_source() {
+        assert_eq!(
+            from_file("\n[tokens]\nprefix = 'DP'").unwrap_err().to_string(),
+            "tokens.prefix must be 2 to 8 lower-case letters from a to z, but is \"DP\" (daypass.toml, line 3)"
+        );
+        assert_eq!(
+            from_file("tokens.session.max_lifetime = '5h'").unwrap_err().to_string(),
+            "tokens.session.ttl must be from \"1s\" to tokens.session.max_lifetime, which is \"5h\", \
+             but is \"10h\" (default)"
+        );
+    }
+
+    #[test]
+    fn a_complaint_never_shows_the_database_password() {
+        for text in [
+            "database_url = 'oracle://u:hunter2@h/d'",
+            "database_url = 'u:hunter2@h/d'",
+            "database_url = ['postgres://u:hunter2@h/d']",
+            "database_url = 'postgres://u:hunter2@h/d",
+            "public_url = 'postgres://u:hunter2@h/d'",
+            "database.url = 'postgres://u:hunter2@h/d'",
+            "[database_url]\nx = 'postgres://u:hunter2@h/d'",
+        ] {
+            let error = from_file(text).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+        let environment = [("DATABASE_URL".to_owned(), "oracle://u:hunter2@h/d".to_owned())];
+        let error = load_beside(None, Path::new("/no/such"), environment.into_iter(), &[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "database_url must be a URL that begins with sqlite:, postgres://, postgresql://, mysql:// or mariadb://, \
+             but is \"oracle://u:***@h/d\" (environment DATABASE_URL)"
+        );
+    }
+
+    #[test]
+    fn the_slash_behind_the_public_url_is_dropped() {
+        assert_eq!(from_file("public_url = 'https://x/'").unwrap().config.public_url, "https://x");
+    }
+
+    #[test]
+    fn the_effective_configuration_names_its_sources_and_hides_passwords() {
+        let directory = tempfile::tempdir().unwrap();
+        let usual = directory.path().join("two\nlines.toml");
+        std::fs::write(&usual, "[tokens.api]\nttl = '2160h'").unwrap();
+        let environment = [
+            ("DATABASE_URL".to_owned(), "postgres://u:hunter2@h/d".to_owned()),
+            ("DAYPASS_TRUSTED_PROXIES".to_owned(), "10.0.0.0/8,::1/128".to_owned()),
+        ];
+        let flags = [("listen", "--listen", "0.0.0.0:80".to_owned())];
+        let loaded = load_beside(None, &usual, environment.into_iter(), &flags).unwrap();
+        let text = loaded.to_toml();
+        let file = directory.path().join("two?lines.toml");
+        for line in [
+            "listen = \"0.0.0.0:80\"  # flag --listen",
+            "public_url = \"\"  # default",
+            "database_url = \"postgres://u:***@h/d\"  # environment DATABASE_URL",
+            "trusted_proxies = [\"10.0.0.0/8\", \"::1/128\"]  # environment DAYPASS_TRUSTED_PROXIES",
+            &format!("ttl = \"90d\"  # {}", file.display()),
+            "max_body = \"64KiB\"  # default",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
+        }
+        assert!(text.parse::<toml::Table>().is_ok());
+        assert!(!format!("{text} {loaded:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn every_value_that_is_shown_has_a_source() {
+        let loaded = from_file("").unwrap();
+        let text = loaded.to_toml();
+        let values = text.lines().filter(|line| !line.is_empty() && !line.starts_with('['));
+        assert_eq!(values.clone().count(), loaded.sources.len());
+        assert!(values.clone().all(|line| line.ends_with("  # default")), "{text}");
+    }
 }

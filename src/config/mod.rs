@@ -1,13 +1,13 @@
 //! The configuration: built-in defaults < `daypass.toml` (or `--config`) < environment < flags.
 //!
 //! - this file: the settings and their defaults, one struct a section;
-//! - [`mod@load`]: finds the layers, puts them together, prints the result with the source of each value;
-//! - [`mod@layers`]: what each layer says, by dotted key;
-//! - [`mod@values`]: one value: its type, and how it is read from text and shown;
-//! - [`mod@rules`]: which values are allowed;
-//! - [`mod@units`]: durations and sizes as people write them;
-//! - [`mod@error`]: what is said when something is wrong;
-//! - [`mod@nearest`], [`mod@database_url`]: "did you mean", and hiding passwords.
+//! - `load`: finds the layers, puts them together, prints the result with the source of each value;
+//! - `layers`: what each layer says, by dotted key;
+//! - `values`: one value: its type, and how it is read from text and shown;
+//! - `rules`: which values are allowed;
+//! - `units`: durations and sizes as people write them;
+//! - `error`: what is said when something is wrong;
+//! - `nearest`, `database_url`: "did you mean", and hiding passwords.
 //!
 //! A [`Config`] that came from [`load()`] has passed every rule. A number 0 in a limit means that there is none.
 
@@ -16,6 +16,8 @@ mod error;
 mod layers;
 mod load;
 mod nearest;
+#[cfg(test)]
+mod round_trip;
 mod rules;
 pub mod units;
 mod values;

@@ -149,7 +149,7 @@ fn maintenance(maintenance: &Maintenance) -> Verdict {
     at_least("maintenance.keep_runs", maintenance.keep_runs, HOUR)
 }
 
-fn number<T: PartialOrd + Display>(key: &str, value: T, range: RangeInclusive<T>) -> Verdict {
+fn number<T: Copy + PartialOrd + Display>(key: &str, value: T, range: RangeInclusive<T>) -> Verdict {
     require(range.contains(&value), key, &format!("from {} to {}", range.start(), range.end()))
 }
 
@@ -174,4 +174,188 @@ fn whole_seconds(key: &str, value: Duration) -> Verdict {
 
 fn require(holds: bool, key: &str, right: &str) -> Verdict {
     if holds { Ok(()) } else { Err(Broken { key: key.to_owned(), right: right.to_owned() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::layers::Layers;
+
+    fn check_file(text: &str) -> Verdict {
+        let mut layers = Layers::defaults().unwrap();
+        layers.file("daypass.toml", text).unwrap();
+        check(&layers.config().unwrap())
+    }
+
+    /// Each value of `key` is allowed.
+    fn allows(key: &str, values: &[&str]) {
+        for value in values {
+            let verdict = check_file(&format!("{key} = {value}"));
+            assert!(verdict.is_ok(), "{key} = {value}: {verdict:?}");
+        }
+    }
+
+    /// Each value of `key` is refused, by that name.
+    fn refuses(key: &str, values: &[&str]) {
+        for value in values {
+            let broken = check_file(&format!("{key} = {value}")).expect_err(value);
+            assert_eq!(broken.key, key, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_is_a_scheme_and_a_host() {
+        let key = "public_url";
+        allows(key, &["''", "'https://id.example.org'", "'https://id.example.org/'", "'http://127.0.0.1:8000'"]);
+        allows(key, &["'http://[::1]:8000'", "'http://[::1]'", "'http://my_host'"]);
+        refuses(key, &["'id.example.org'", "'ftp://x'", "'https://'", "'https:///'", "'https://x/y'", "'https://x//'"]);
+        refuses(key, &["'https://x?y'", "'https://x#y'", "'https://u@x'", "'https://u:p@x'", "'https://x y'"]);
+        refuses(key, &["'https://x:'", "'https://x:0'", "'https://x:+1'", "'https://x:65536'", "'https://[x]'"]);
+    }
+
+    #[test]
+    fn a_database_url_has_a_scheme_we_know() {
+        let key = "database_url";
+        allows(key, &["'sqlite://x.db'", "'sqlite::memory:'", "'postgres://h/d'", "'postgresql://u:p@h/d'"]);
+        allows(key, &["'mysql://h/d'", "'mariadb://h/d'"]);
+        refuses(key, &["''", "'x.db'", "'oracle://h'", "'postgres:h'", "'mysql'", r#""sqlite://x\ny.db""#]);
+    }
+
+    #[test]
+    fn a_hidden_password_is_no_password() {
+        refuses("database_url", &["'postgres://u:***@h/d'"]);
+    }
+
+    #[test]
+    fn the_database_has_connections_and_time() {
+        for key in ["database.max_connections", "database.sqlite_readers"] {
+            allows(key, &["1", "256"]);
+            refuses(key, &["0", "10001"]);
+        }
+        allows("database.acquire_timeout", &["'100ms'", "'1m'"]);
+        refuses("database.acquire_timeout", &["'99ms'", "'61s'"]);
+        allows("database.statement_timeout", &["'100ms'", "'1h'"]);
+        refuses("database.statement_timeout", &["'99ms'", "'61m'"]);
+        allows("database.idle_timeout", &["''", "'1s'"]);
+        refuses("database.idle_timeout", &["'0s'", "'999ms'"]);
+    }
+
+    #[test]
+    fn tls_is_refused_as_not_available_yet() {
+        for key in ["tls.certificate", "tls.key"] {
+            refuses(key, &["'x.pem'"]);
+            let broken = check_file(&format!("{key} = 'x.pem'")).unwrap_err();
+            assert!(broken.right.contains("TLS is not available in this version yet"), "{}", broken.right);
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_2_to_8_lower_case_letters() {
+        allows("tokens.prefix", &["'dp'", "'abcdefgh'"]);
+        refuses("tokens.prefix", &["''", "'d'", "'abcdefghi'", "'Dp'", "'d1'", "'d_'", "'äö'"]);
+        allows("tokens.previous_prefixes", &["[]", "['ab', 'abc']"]);
+        refuses("tokens.previous_prefixes", &["['ab', 'x']", "['AB']", "['']"]);
+    }
+
+    #[test]
+    fn a_ttl_is_between_a_second_and_the_longest_life() {
+        for (kind, longest) in [("session", "30d"), ("api", "365d"), ("client", "24h"), ("refresh", "90d")] {
+            let key = format!("tokens.{kind}.ttl");
+            allows(&key, &["'1s'", &format!("'{longest}'")]);
+            refuses(&key, &["'0s'", "'999ms'", "'1500ms'", &format!("'{longest} 1s'")]);
+        }
+        let broken = check_file("tokens.session.max_lifetime = '5h'").unwrap_err();
+        assert_eq!(broken.key, "tokens.session.ttl");
+        assert_eq!(broken.right, "from \"1s\" to tokens.session.max_lifetime, which is \"5h\"");
+    }
+
+    #[test]
+    fn no_token_lives_longer_than_ten_years() {
+        for kind in ["session", "api", "client", "refresh"] {
+            let key = format!("tokens.{kind}.max_lifetime");
+            allows(&key, &["'10y'", "'3650d'"]);
+            refuses(&key, &["'10y 1s'", "'0s'", "'90d 1ms'"]);
+        }
+    }
+
+    #[test]
+    fn an_idle_timeout_is_none_or_at_least_a_minute() {
+        for kind in ["session", "api", "client", "refresh"] {
+            let key = format!("tokens.{kind}.idle_timeout");
+            allows(&key, &["''", "'60s'", "'30m'"]);
+            refuses(&key, &["'0s'", "'59s'", "'60500ms'"]);
+        }
+    }
+
+    #[test]
+    fn a_user_limit_is_any_number() {
+        allows("tokens.session.per_user_limit", &["0", "1", "4294967295"]);
+    }
+
+    #[test]
+    fn checks_may_be_stale_for_a_minute_at_most() {
+        allows("check.max_staleness", &["'0s'", "'500ms'", "'60s'"]);
+        refuses("check.max_staleness", &["'60001ms'"]);
+        allows("check.last_used_precision", &["'1s'", "'1h'"]);
+        refuses("check.last_used_precision", &["'0s'", "'999ms'", "'3601s'"]);
+        allows("check.proxy_max_age", &["'0s'", "'10s'"]);
+        refuses("check.proxy_max_age", &["'500ms'"]);
+        allows("check.stale_if_error", &["''", "'0s'", "'5m'"]);
+        allows("check.cache_entries", &["0", "1", "9223372036854775807"]);
+    }
+
+    #[test]
+    fn hashing_has_a_cost_that_argon2_takes() {
+        allows("passwords.parallelism", &["1", "16"]);
+        refuses("passwords.parallelism", &["0", "17", "4294967295"]);
+        allows("passwords.iterations", &["1", "16"]);
+        refuses("passwords.iterations", &["0", "17"]);
+        allows("passwords.memory_kib", &["8", "1048576"]);
+        refuses("passwords.memory_kib", &["7", "1048577"]);
+        assert!(check_file("[passwords]\nparallelism = 4\nmemory_kib = 32").is_ok());
+        let broken = check_file("[passwords]\nparallelism = 4\nmemory_kib = 31").unwrap_err();
+        assert_eq!((broken.key.as_str(), broken.right.as_str()), ("passwords.memory_kib", "from 32 to 1048576"));
+        allows("passwords.concurrency", &["0", "64"]);
+        refuses("passwords.concurrency", &["65"]);
+    }
+
+    #[test]
+    fn a_password_has_8_to_4096_characters() {
+        allows("passwords.min_length", &["8", "1024"]);
+        refuses("passwords.min_length", &["0", "7", "1025"]);
+        allows("passwords.max_length", &["8", "4096"]);
+        refuses("passwords.max_length", &["7", "4097"]);
+    }
+
+    #[test]
+    fn requests_are_bounded() {
+        allows("limits.max_body", &["'1KiB'", "'1024B'", "'16MiB'"]);
+        refuses("limits.max_body", &["'1023B'", "'17MiB'"]);
+        allows("limits.request_timeout", &["'1s'", "'10m'"]);
+        refuses("limits.request_timeout", &["'999ms'", "'601s'"]);
+        allows("limits.lock_for", &["'0s'", "'1h'"]);
+        refuses("limits.lock_for", &["'1500ms'"]);
+    }
+
+    #[test]
+    fn a_purge_has_a_schedule_and_a_size() {
+        refuses("maintenance.purge_schedule", &["''", "' '", r#""a\nb""#]);
+        allows("maintenance.purge_schedule", &["'whatever its own parser says'"]);
+        allows("maintenance.batch_size", &["1", "100000"]);
+        refuses("maintenance.batch_size", &["0", "100001"]);
+        allows("maintenance.max_run", &["'1s'"]);
+        refuses("maintenance.max_run", &["'999ms'"]);
+        allows("maintenance.keep_runs", &["'1h'"]);
+        refuses("maintenance.keep_runs", &["'59m'"]);
+        allows("maintenance.retain_expired", &["'0s'", "'365d'"]);
+        allows("maintenance.retain_revoked", &["'0s'", "'365d'"]);
+    }
+
+    #[test]
+    fn every_choice_can_be_made() {
+        allows("log.format", &["'auto'", "'text'", "'json'"]);
+        allows("log.level", &["'error'", "'warn'", "'info'", "'debug'", "'trace'"]);
+        allows("tokens.session.at_limit", &["'refuse'", "'evict_oldest'"]);
+        allows("database.sqlite_durability", &["'full'", "'normal'"]);
+    }
 }

@@ -32,7 +32,8 @@ pub fn delete_tokens(engine: DbBackend, condition: Condition, column: token::Col
     chosen.from(token::Entity).cond_where(condition).order_by(column, Order::Asc).limit(limit);
     if postgres {
         chosen.expr(Expr::cust("ctid")).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-        delete.and_where(Expr::cust_with_exprs("ctid = ANY(ARRAY($1))", [Expr::SubQuery(None, Box::new(chosen.into()))]));
+        delete
+            .and_where(Expr::cust_with_exprs("ctid = ANY(ARRAY($1))", [Expr::SubQuery(None, Box::new(chosen.into()))]));
     } else {
         chosen.column(token::Column::Id);
         delete.and_where(Expr::col(token::Column::Id).in_subquery(chosen));

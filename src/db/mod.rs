@@ -90,6 +90,7 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
     let mut options = options(url, settings);
     options
         .max_connections(settings.max_connections)
+        .idle_timeout(settings.idle_timeout)
         .set_application_name("daypass")
         .statement_timeout(settings.statement_timeout)
         .test_before_acquire_if_idle_for(Duration::from_secs(30));

@@ -73,12 +73,7 @@ async fn facts(app: &App, presented: &Presented) -> Result<Option<Held>, DbErr> 
 }
 
 /// Decides whether the holder of `digest` may use this token at `now`.
-pub fn judge(
-    held: &Held,
-    digest: &TokenDigest,
-    now: Timestamp,
-    precision: std::time::Duration,
-) -> Result<(), Refusal> {
+pub fn judge(held: &Held, digest: &TokenDigest, now: Timestamp, precision: std::time::Duration) -> Result<(), Refusal> {
     let possession = possession(held, digest, now)?;
     match held.token.state(now, precision) {
         State::Revoked => Err(Refusal::Revoked),

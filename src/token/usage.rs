@@ -30,9 +30,8 @@ fn is_due(app: &App, row: &token::Model, now: Timestamp) -> bool {
 }
 
 async fn write(app: &App, row: &token::Model) -> Result<(), DbErr> {
-    let earlier = Condition::any()
-        .add(token::Column::LastUsedAt.is_null())
-        .add(token::Column::LastUsedAt.lt(row.last_used_at));
+    let earlier =
+        Condition::any().add(token::Column::LastUsedAt.is_null()).add(token::Column::LastUsedAt.lt(row.last_used_at));
     token::Entity::update_many()
         .col_expr(token::Column::LastUsedAt, Expr::value(row.last_used_at))
         .col_expr(token::Column::ExpiresAt, Expr::value(row.expires_at))

@@ -1,1 +1,27 @@
-//! x
+//! The suite: black-box, over the whole route tree, on a real database, with time moved by hand.
+//!
+//! One binary, one file a subject. Without further ado it runs on `SQLite`; with `DAYPASS_TEST_DATABASE_URL` naming a
+//! `PostgreSQL` or MariaDB server on which it may create databases, the same files run there. `tests/run` does all three.
+
+mod check;
+mod cli;
+mod django;
+mod expiry;
+mod limits;
+mod login;
+mod maintenance;
+mod migrations;
+mod openapi;
+mod pages;
+mod password;
+mod problems;
+mod process;
+mod purge;
+mod races;
+mod renew_and_rotate;
+mod revoke;
+mod secrets;
+mod service;
+mod support;
+mod tokens;
+mod users;

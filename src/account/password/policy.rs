@@ -98,7 +98,11 @@ mod tests {
 
     #[test]
     fn a_phrase_of_several_words_is_good() {
-        for good in ["correct horse battery staple wizard", "v9#kQ!x2Lm", "\u{431}\u{435}\u{433}\u{435}\u{43c}\u{43e}\u{442} \u{438} \u{43b}\u{438}\u{43b}\u{438}\u{44f}"] {
+        for good in [
+            "correct horse battery staple wizard",
+            "v9#kQ!x2Lm",
+            "\u{431}\u{435}\u{433}\u{435}\u{43c}\u{43e}\u{442} \u{438} \u{43b}\u{438}\u{43b}\u{438}\u{44f}",
+        ] {
             assert_eq!(refusal(good), None, "{good}");
         }
     }

@@ -4,7 +4,6 @@
 const KEY = 'daypass.token';
 const EXPIRED = 'The token has expired. Sign in again.';
 const ENDED = 'The token no longer works: it was revoked or has expired. Sign in again.';
-const SCHEMES = ['bearerAuth', 'tokenAuth'];
 const $ = (id) => document.getElementById(id);
 const bearer = (token) => ({ Authorization: `Bearer ${token}` });
 const say = (message) => ($('alert').textContent = message);
@@ -12,7 +11,6 @@ const say = (message) => ($('alert').textContent = message);
 /** `{ token, username, ends }` while signed in; `ends` is in milliseconds of this machine's clock. */
 let session = null;
 let loaded = false;
-
 let storage = null;
 try {
   storage = localStorage;
@@ -41,7 +39,8 @@ const ui = SwaggerUIBundle({
   },
 });
 
-async function signIn() {
+async function signIn(event) {
+  event.preventDefault();
   const { username, password, stay, submit } = $('form').elements;
   submit.disabled = true;
   say('');
@@ -86,7 +85,7 @@ async function signOut() {
 async function verify(token, farewell) {
   const before = session;
   const answer = await fetch('/v1/me', { headers: bearer(token) });
-  if (session !== before) return true;
+  if (session !== before) return true; // overtaken by a sign-in or sign-out
   if (answer.ok) {
     const me = await answer.json();
     begin(token, me.user.username, me.token.expires_in);
@@ -107,7 +106,7 @@ function end(message) {
   const focused = $('pass').contains(document.activeElement);
   session = null;
   storage?.removeItem(KEY);
-  if (loaded) ui.authActions.logout(SCHEMES);
+  if (loaded) ui.authActions.logout(['bearerAuth', 'tokenAuth']);
   show();
   say(message);
   if (focused) $('username').focus();
@@ -137,7 +136,7 @@ function tick() {
 /** Use may have moved the end, which only the server knows. If it does not tell, the token counts as expired. */
 async function expire() {
   const { token } = session;
-  session.ends = Infinity; // asked once
+  session.ends = Infinity; // so that the next tick does not ask again
   const works = await verify(token, EXPIRED).catch(() => false);
   if (!works && session?.token === token) end(EXPIRED);
 }
@@ -163,10 +162,7 @@ async function restore() {
   if (!session && storage?.getItem(KEY)) say('The saved sign-in could not be checked. Reload to try again.');
 }
 
-$('form').addEventListener('submit', (event) => {
-  event.preventDefault();
-  signIn();
-});
+$('form').addEventListener('submit', signIn);
 $('sign-out').addEventListener('click', signOut);
 setInterval(tick, 1000);
 restore();

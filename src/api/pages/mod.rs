@@ -3,10 +3,13 @@
 use std::sync::LazyLock;
 
 use poem::{
-    Endpoint, EndpointExt, Request, Response, Route,
+    Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler,
     http::{HeaderMap, StatusCode, header},
-    handler,
     middleware::Compression,
+};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    registry::{MetaResponses, Registry},
 };
 use sha2::{Digest, Sha256};
 
@@ -20,16 +23,40 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// The Swagger UI page and its files, compressed: the script alone is 1.4 MB.
 pub fn docs() -> impl Endpoint<Output = Response> {
     Route::new()
-        .at("/", docs_page)
-        .at("/swagger-ui.js", swagger_js)
-        .at("/swagger-ui.css", swagger_css)
+        .at("/", get(docs_page))
+        .at("/swagger-ui.js", get(swagger_js))
+        .at("/swagger-ui.css", get(swagger_css))
         .with(Compression::new())
         .map_to_response()
 }
 
-#[handler]
-pub fn index(request: &Request) -> Response {
-    asset(request, "text/html; charset=utf-8", include_str!("index.html"))
+/// The landing page. It is an undocumented operation because the router gives `/` to whoever has everything below it.
+#[derive(Debug)]
+pub struct LandingPage;
+
+/// A response that the document does not describe.
+pub struct Undocumented(Response);
+
+#[OpenApi]
+impl LandingPage {
+    #[oai(path = "/", method = "get", hidden = true)]
+    async fn index(&self, request: &Request) -> Undocumented {
+        Undocumented(asset(request, "text/html; charset=utf-8", include_str!("index.html")))
+    }
+}
+
+impl IntoResponse for Undocumented {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl ApiResponse for Undocumented {
+    fn meta() -> MetaResponses {
+        MetaResponses { responses: Vec::new() }
+    }
+
+    fn register(_registry: &mut Registry) {}
 }
 
 #[handler]

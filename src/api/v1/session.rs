@@ -142,13 +142,17 @@ fn read_login(request: &Request, bytes: &[u8]) -> Result<Login, ApiError> {
 }
 
 /// HTTP Basic (RFC 7617), if the request has it: UTF-8, and the user name ends at the first colon.
+///
+/// Another scheme is no login: clients that have an old token send it along.
 pub fn basic(request: &Request) -> Result<Option<Credentials>, ApiError> {
     let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
-    let Some(field) = fields.next() else { return Ok(None) };
-    let bad = || ApiError::new(StatusCode::BAD_REQUEST, "Authorization must be Basic and hold user name and password.");
-    let value = field.to_str().map_err(|_| bad())?;
-    let Some((scheme, encoded)) = value.trim().split_once(' ') else { return Err(bad()) };
-    if !scheme.eq_ignore_ascii_case("basic") || fields.next().is_some() {
+    let value = fields.next().and_then(|field| field.to_str().ok()).unwrap_or_default().trim();
+    let (scheme, encoded) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Ok(None);
+    }
+    let bad = || ApiError::new(StatusCode::BAD_REQUEST, "Authorization: Basic must hold user name and password, once.");
+    if fields.next().is_some() {
         return Err(bad());
     }
     let decoded = BASE64_STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -158,8 +162,8 @@ pub fn basic(request: &Request) -> Result<Option<Credentials>, ApiError> {
 }
 
 fn from_form(bytes: &[u8]) -> Result<LoginRequest, ApiError> {
-    let mut form =
-        form::parse(bytes).map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, format!("The body is bad: {error}.")))?;
+    let mut form = form::parse(bytes)
+        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, format!("The body is bad: {error}.")))?;
     let missing = |field| ApiError::field(StatusCode::BAD_REQUEST, field, "is missing");
     let number = |field: &'static str, text: Option<String>| match text.map(|text| text.parse::<i64>()) {
         None => Ok(None),
@@ -244,7 +248,12 @@ impl SessionApi {
     /// Trades a user name and a password for a `session` token. A form body with the same fields (`scopes` separated by
     /// spaces) and HTTP Basic are accepted too. An unknown name, a wrong password and a disabled user get the same answer.
     #[oai(path = "/login", method = "post", operation_id = "login")]
-    async fn login(&self, request: &Request, app: Data<&Arc<App>>, login: Login) -> Result<Json<IssuedToken>, ApiError> {
+    async fn login(
+        &self,
+        request: &Request,
+        app: Data<&Arc<App>>,
+        login: Login,
+    ) -> Result<Json<IssuedToken>, ApiError> {
         let now = app.clock.now();
         let from = client_address::of(request, &app.config.trusted_proxies);
         let issued = login::login(&app, from, login.credentials, &login.wanted, now).await?;

@@ -307,12 +307,7 @@ fn may_issue(caller: &Caller) -> Result<(), Error> {
 
 /// Issues for the caller, or for whom an administrator names; under a lock on that user, so that a token is never made
 /// beside what ends them all.
-async fn issue_for(
-    app: &App,
-    caller: &Caller,
-    named: Option<&str>,
-    wanted: &Wanted,
-) -> Result<Issued, ApiError> {
+async fn issue_for(app: &App, caller: &Caller, named: Option<&str>, wanted: &Wanted) -> Result<Issued, ApiError> {
     let own = caller.user_id();
     let target = match named {
         Some(named) => named_user(app, named).await?.map(|user| user.id),
@@ -402,7 +397,9 @@ async fn prolongable(app: &App, caller: &Caller, id: &str) -> Result<Held, ApiEr
     let held = reachable(app, caller, id).await?;
     let presented = &caller.held;
     if held.token.kind != Kind::Api && held.token.id != presented.token.id {
-        return Err(Error::Forbidden("only api tokens and the presented token can be renewed or rotated".to_owned()).into());
+        return Err(
+            Error::Forbidden("only api tokens and the presented token can be renewed or rotated".to_owned()).into()
+        );
     }
     if !presented.scopes().contains_all(&held.scopes()) {
         return Err(Error::InsufficientScope { needed: held.scopes().to_string() }.into());

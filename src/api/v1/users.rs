@@ -160,11 +160,8 @@ impl UsersApi {
     ) -> Result<Json<User>, ApiError> {
         caller.must_be_admin()?;
         let UpdateUserRequest { password, scopes, disabled } = request.0;
-        let change = Change {
-            password: password.map(Password::new),
-            scopes: scopes.map(body::scopes).transpose()?,
-            disabled,
-        };
+        let change =
+            Change { password: password.map(Password::new), scopes: scopes.map(body::scopes).transpose()?, disabled };
         Ok(Json(users::change(&app, parse_id(&id)?, change, caller.now).await?.into()))
     }
 

@@ -1,0 +1,198 @@
+//! The command line.
+
+use std::{path::Path, process::Output};
+
+use serde_json::Value;
+
+use crate::support::{
+    PASSWORD,
+    database::Database,
+    process::{daypass, run},
+};
+
+struct Shell {
+    folder: tempfile::TempDir,
+    url: String,
+    _database: Database,
+}
+
+impl Shell {
+    /// A folder to work in, and a database with a schema.
+    async fn new() -> Self {
+        let database = Database::create().await;
+        let shell = Self { folder: tempfile::tempdir().unwrap(), url: database.url().to_owned(), _database: database };
+        shell.ok("migrate up", "");
+        shell
+    }
+
+    fn run(&self, arguments: &str, input: &str) -> Output {
+        let mut command = daypass(self.folder.path());
+        run(command.args(arguments.split(' ')).args(["--database-url", &self.url]), input)
+    }
+
+    /// Runs a command that must succeed; what it printed.
+    #[track_caller]
+    fn ok(&self, arguments: &str, input: &str) -> String {
+        let output = self.run(arguments, input);
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[track_caller]
+    fn json(&self, arguments: &str, input: &str) -> Value {
+        serde_json::from_str(&self.ok(&format!("{arguments} --json"), input)).unwrap()
+    }
+
+    /// Runs a command that must fail with this exit code; why it said it did.
+    #[track_caller]
+    fn fails(&self, code: i32, arguments: &str, input: &str) -> String {
+        let output = self.run(arguments, input);
+        let why = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {why}");
+        why
+    }
+}
+
+#[tokio::test]
+async fn users_are_made_listed_changed_and_deleted() {
+    let shell = Shell::new().await;
+    let made = shell.json("user add Alice --scope read --scope write --password-stdin", &format!("{PASSWORD}\n"));
+    assert_eq!((&made["username"], &made["scopes"][1]), (&"Alice".into(), &"write".into()));
+    shell.ok("user add bob --admin --password-stdin", PASSWORD);
+    assert_eq!(shell.json("user list", "").as_array().unwrap().len(), 2);
+    assert!(shell.ok("user list", "").contains("daypass:admin"));
+    assert_eq!(shell.json("user disable alice", "")["disabled"], true);
+    assert_eq!(shell.json("user enable alice", "")["disabled"], false);
+    shell.ok("user passwd alice --password-stdin", "another fine long phrase\n");
+    shell.ok("user delete ALICE", "");
+    assert_eq!(shell.json("user list", "").as_array().unwrap().len(), 1);
+    assert!(shell.fails(1, "user disable alice", "").contains("there is no such user"));
+    assert!(shell.fails(1, "user add BOB --password-stdin", PASSWORD).contains("already a user"));
+    assert!(shell.fails(1, "user add carol --password-stdin", "password123").contains("most common"));
+    assert!(shell.fails(2, "user add carol", "").contains("--password-stdin"));
+    assert!(shell.fails(2, "user add carol --scope a\"b --password-stdin", PASSWORD).contains("scope"));
+}
+
+#[tokio::test]
+async fn tokens_are_issued_checked_listed_and_revoked() {
+    let shell = Shell::new().await;
+    shell.ok("user add alice --scope read --scope write --password-stdin", PASSWORD);
+    let printed = shell.ok("token issue --user alice --name laptop --ttl 90d --idle-timeout 30m --scope read", "");
+    let token = printed.trim_end();
+    assert!(token.starts_with("dpk_") && token.len() == 64 && printed == format!("{token}\n"), "{printed}");
+    let checked = shell.json("token check", &printed);
+    assert_eq!((&checked[0]["name"], &checked[0]["scopes"][0]), (&"laptop".into(), &"read".into()));
+    let id = checked[0]["id"].as_str().unwrap();
+    assert_eq!(shell.json("token list --user alice --state active", "")[0]["id"], id);
+    assert!(shell.ok(&format!("token show {id}"), "").contains("laptop"));
+    assert!(!shell.ok("token list", "").contains(token));
+    shell.ok(&format!("token revoke {id}"), "");
+    assert!(shell.fails(1, "token check", token).contains("revoked"));
+    assert!(shell.fails(1, "token check", "nonsense").contains("malformed or unknown"));
+    assert_eq!(shell.json("token list --state active", ""), Value::Array(vec![]));
+    assert!(shell.fails(1, "token issue --user alice --scope admin", "").contains("scopes"));
+    assert!(shell.fails(1, "token issue --user alice --ttl 9000d", "").contains("ttl"));
+    shell.fails(2, "token issue --user alice --ttl soon", "");
+    shell.fails(2, "token show not-an-id", "");
+}
+
+#[tokio::test]
+async fn the_schema_goes_up_and_down() {
+    let shell = Shell::new().await;
+    assert!(shell.ok("migrate status", "").lines().skip(1).all(|line| line.ends_with("applied")));
+    assert!(shell.fails(2, "migrate down", "").contains("--yes"));
+    shell.ok("migrate down --yes", "");
+    assert!(shell.fails(1, "user list", "").contains("daypass migrate up"));
+    let steps = shell.json("migrate status", "");
+    assert_eq!(steps.as_array().unwrap().last().unwrap()["applied"], false);
+    shell.ok("migrate up", "");
+    shell.ok("user add alice --password-stdin", PASSWORD);
+    shell.ok("migrate fresh --yes", "");
+    assert_eq!(shell.json("user list", ""), Value::Array(vec![]));
+}
+
+#[tokio::test]
+async fn a_purge_says_what_it_did_or_would_do() {
+    let shell = Shell::new().await;
+    assert!(shell.ok("purge --dry-run", "").starts_with("would delete 0 expired and 0 revoked tokens\n"));
+    assert_eq!(shell.json("purge --dry-run", "")["now"]["expired"], 0);
+    assert!(shell.ok("purge", "").starts_with("deleted 0 expired and 0 revoked tokens in 2 batches"));
+    let run = shell.json("purge", "");
+    assert_eq!((&run["outcome"], &run["trigger"]), (&"done".into(), &"cli".into()));
+}
+
+fn plain(folder: &Path, arguments: &[&str]) -> Output {
+    run(daypass(folder).args(arguments), "")
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut commands: Vec<Vec<&str>> =
+        ["serve", "purge", "openapi", "config", "completions"].map(|name| vec![name]).into();
+    for (group, names) in [
+        ("user", &["add", "list", "passwd", "disable", "enable", "delete"][..]),
+        ("token", &["issue", "list", "show", "revoke", "check"]),
+        ("migrate", &["up", "down", "status", "fresh"]),
+    ] {
+        commands.push(vec![group]);
+        commands.extend(names.iter().map(|name| vec![group, *name]));
+    }
+    for command in commands {
+        let output = plain(folder.path(), &[&command[..], &["--help"]].concat());
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && help.contains("Example: "), "{command:?}: {help}");
+    }
+}
+
+#[test]
+fn bad_usage_is_told_from_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(plain(folder.path(), &["nonsense"]).status.code(), Some(2));
+    assert_eq!(plain(folder.path(), &["user", "list", "--config", "nowhere.toml"]).status.code(), Some(2));
+    let unreachable = plain(folder.path(), &["user", "list", "--database-url", "postgres://nobody@127.0.0.1:1/x"]);
+    assert_eq!(unreachable.status.code(), Some(1));
+    let nowhere = plain(folder.path(), &["user", "list", "--database-url", "sqlite://no/such/folder/x.db"]);
+    assert!(String::from_utf8(nowhere.stderr).unwrap().contains("no/such/folder/x.db"));
+}
+
+#[test]
+fn the_effective_configuration_is_shown_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("daypass.toml"), "[maintenance]\nretain_expired = \"2d\"\n").unwrap();
+    let mut command = daypass(folder.path());
+    command.env("DAYPASS_DATABASE_URL", "postgres://daypass:hunter2@db/daypass").env("DAYPASS_ADMIN_PASSWORD", "x");
+    let output = run(command.args(["config"]), "");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(shown.contains("retain_expired = \"2d\"  # daypass.toml"), "{shown}");
+    assert!(shown.contains("database_url = \"postgres://daypass:***@db/daypass\"  # environment DAYPASS_DATABASE_URL"));
+    assert!(!shown.contains("hunter2"));
+    toml::from_str::<toml::Table>(&shown).unwrap();
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, said) in [
+        ("[maintenance]\nbatchsize = 5\n", "did you mean `batch_size`?"),
+        ("[tokens.session]\nttl = \"soon\"\n", "tokens.session.ttl must be"),
+        ("[maintenance]\npurge_schedule = \"0 0 0 31 2 *\"\n", "it never comes"),
+        ("listen = 5\n", "listen must be"),
+    ] {
+        std::fs::write(folder.path().join("daypass.toml"), text).unwrap();
+        let output = plain(folder.path(), &["serve"]);
+        let why = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && why.contains(said), "{text}: {why}");
+    }
+}
+
+#[test]
+fn documents_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(plain(folder.path(), &["openapi"]).stdout, daypass::api::openapi::json().as_bytes());
+    let yaml = plain(folder.path(), &["openapi", "--format", "yaml"]).stdout;
+    assert_eq!(yaml, daypass::api::openapi::yaml().as_bytes());
+    let script = String::from_utf8(plain(folder.path(), &["completions", "bash"]).stdout).unwrap();
+    assert!(script.contains("complete -F _daypass"));
+}

@@ -1,0 +1,70 @@
+//! Limits on guessing.
+
+use serde_json::json;
+
+use crate::support::{PASSWORD, Service, seconds};
+
+#[tokio::test]
+async fn failures_lock_an_account_whether_or_not_it_exists() {
+    let service = Service::start().await;
+    service.user("alice", &[]).await;
+    for name in ["alice", "nobody"] {
+        for attempt in 0..5 {
+            // Every way to write a name is the same name.
+            let name = if attempt % 2 == 0 { name.to_owned() } else { name.to_uppercase() };
+            service.login(&name, json!({ "password": "wrong" })).await.is_problem(401);
+        }
+        let locked = service.login(name, json!({ "password": PASSWORD })).await;
+        assert_eq!(locked.is_problem(429).header("retry-after"), "900");
+    }
+    service.advance(seconds(899));
+    assert_eq!(service.login("alice", json!({})).await.is(429).header("retry-after"), "1");
+    service.advance(seconds(1));
+    service.login("alice", json!({})).await.is(200);
+}
+
+#[tokio::test]
+async fn a_success_forgets_the_failures_before_it() {
+    let service = Service::start().await;
+    service.user("alice", &[]).await;
+    for _ in 0..3 {
+        for _ in 0..4 {
+            service.login("alice", json!({ "password": "wrong" })).await.is(401);
+        }
+        service.login("alice", json!({})).await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_attempts_a_minute() {
+    let service = Service::with(|config| config.limits.login_per_minute_per_ip = 3).await;
+    service.user("alice", &[]).await;
+    for _ in 0..3 {
+        service.login("alice", json!({})).await.is(200);
+        service.advance(seconds(10));
+    }
+    assert_eq!(service.login("alice", json!({})).await.is_problem(429).header("retry-after"), "30");
+    service.advance(seconds(30));
+    service.login("alice", json!({})).await.is(200);
+}
+
+#[tokio::test]
+async fn another_process_counts_along() {
+    let service = Service::with(|config| config.limits.login_failures_before_lock = 2).await;
+    service.user("alice", &[]).await;
+    let replica = service.replica().await;
+    service.login("alice", json!({ "password": "wrong" })).await.is(401);
+    replica.login("alice", json!({ "password": "wrong" })).await.is(401);
+    service.login("alice", json!({})).await.is(429);
+    replica.login("alice", json!({})).await.is(429);
+}
+
+#[tokio::test]
+async fn revoking_by_possession_is_limited_too() {
+    let service = Service::with(|config| config.limits.login_per_minute_per_ip = 2).await;
+    let tokens = json!({ "tokens": ["x"] });
+    for _ in 0..2 {
+        service.post("/v1/tokens/revoke", None, tokens.clone()).await.is(202);
+    }
+    service.post("/v1/tokens/revoke", None, tokens).await.is_problem(429);
+}

@@ -1,0 +1,187 @@
+//! The document: in step with the code, and fit for generating clients.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use daypass::api::openapi;
+use serde_json::{Map, Value};
+
+const OPERATIONS: [&str; 36] = [
+    "changePassword",
+    "checkToken",
+    "checkTokenHead",
+    "checkTokenPost",
+    "createUser",
+    "deleteUser",
+    "djangoApiLogin",
+    "djangoApiProtected",
+    "djangoCustomLogin",
+    "djangoObtainAuthToken",
+    "djangoProtectedView",
+    "getHealth",
+    "getMaintenance",
+    "getMaintenanceRun",
+    "getMetrics",
+    "getReadiness",
+    "getToken",
+    "getUser",
+    "issueToken",
+    "knoxLogin",
+    "knoxLogout",
+    "knoxLogoutAll",
+    "listMaintenanceRuns",
+    "listTokens",
+    "listUsers",
+    "login",
+    "logout",
+    "logoutAll",
+    "previewPurge",
+    "renewToken",
+    "revokeByPossession",
+    "revokeToken",
+    "rotateToken",
+    "runPurge",
+    "updateUser",
+    "whoami",
+];
+
+fn document() -> Value {
+    serde_json::from_str(openapi::json()).unwrap()
+}
+
+fn operations(document: &Value) -> Vec<(String, &Map<String, Value>)> {
+    let paths = document["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().iter();
+            methods.map(move |(method, operation)| (format!("{method} {path}"), operation.as_object().unwrap()))
+        })
+        .collect()
+}
+
+#[test]
+fn the_committed_copy_is_what_the_code_says() {
+    for (file, generated) in [("openapi/openapi.json", openapi::json()), ("openapi/openapi.yaml", openapi::yaml())] {
+        let committed = std::fs::read_to_string(file).unwrap_or_default();
+        assert!(committed == generated, "{file} is behind: run `openapi/update`");
+    }
+}
+
+#[test]
+fn no_object_has_a_member_twice() {
+    let text = daypass::api::openapi::service().spec();
+    assert_no_doubles(&text);
+    assert_no_doubles(openapi::json());
+}
+
+/// serde would keep the last of two; counting members while reading finds both.
+fn assert_no_doubles(text: &str) {
+    struct Strict;
+    impl<'de> serde::de::Visitor<'de> for Strict {
+        type Value = ();
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("JSON")
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            let mut seen = BTreeSet::new();
+            while let Some(name) = map.next_key::<String>()? {
+                assert!(seen.insert(name.clone()), "{name} is there twice");
+                map.next_value::<Doubles>()?;
+            }
+            Ok(())
+        }
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+            while seq.next_element::<Doubles>()?.is_some() {}
+            Ok(())
+        }
+        fn visit_str<E>(self, _: &str) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_unit<E>(self) -> Result<(), E> {
+            Ok(())
+        }
+    }
+    struct Doubles;
+    impl<'de> serde::Deserialize<'de> for Doubles {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Strict).map(|()| Self)
+        }
+    }
+    serde_json::from_str::<Doubles>(text).unwrap();
+}
+
+#[test]
+fn every_operation_is_named_tagged_summarised_and_has_its_errors() {
+    let document = document();
+    let mut names = BTreeSet::new();
+    for (place, operation) in operations(&document) {
+        let name = operation["operationId"].as_str().unwrap();
+        assert!(names.insert(name.to_owned()), "{name} is there twice");
+        assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{place}");
+        assert!(operation["summary"].as_str().unwrap().len() > 5, "{place}");
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{place}");
+        assert!(!responses.contains_key("default"), "{place}");
+        let is_public = operation["security"].as_array().unwrap().is_empty();
+        assert!(is_public || responses.contains_key("401"), "{place}");
+        for (status, response) in responses {
+            assert!(response["headers"]["X-Request-Id"].is_object(), "{place} {status}");
+        }
+    }
+    let expected: BTreeSet<_> = OPERATIONS.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn schemas_are_named_and_bodies_have_examples() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let mut bodies = BTreeMap::new();
+    for (place, operation) in operations(&document) {
+        let Some(body) = operation.get("requestBody") else { continue };
+        let content = body["content"].as_object().unwrap();
+        assert_eq!(content.len(), 1, "{place}: one media type, or generated clients break");
+        let (media_type, media) = content.iter().next().unwrap();
+        assert!(!media_type.contains(';'), "{place}");
+        let name = media["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        bodies.insert(place, name);
+    }
+    for (place, name) in bodies {
+        assert!(schemas[&name]["example"].is_object(), "{place}: {name} has no example");
+    }
+    for (name, schema) in schemas {
+        assert!(schema["description"].as_str().unwrap().len() > 5, "{name}");
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        for (property, shape) in properties {
+            assert!(shape["type"] != "object", "{name}.{property} is an anonymous object");
+            assert!(shape.get("oneOf").is_none() && shape.get("anyOf").is_none(), "{name}.{property} is a union");
+        }
+    }
+}
+
+#[test]
+fn what_is_answered_is_complete_and_says_what_may_be_null() {
+    let document = document();
+    let info = &document["components"]["schemas"]["TokenInfo"];
+    let nullable: Vec<_> = info["properties"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, property)| property["nullable"] == true)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(nullable, ["name", "user", "client_id", "idle_timeout", "last_used_at", "revoked_at"]);
+    assert_eq!(info["required"].as_array().unwrap().len(), info["properties"].as_object().unwrap().len());
+}

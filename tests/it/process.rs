@@ -1,0 +1,141 @@
+//! The program as a person starts it: over a real socket, with real signals.
+
+use std::{io::Write, time::Duration};
+
+use serde_json::json;
+
+use crate::support::process::{Served, daypass, json_of, run};
+
+#[test]
+fn the_first_start_makes_a_database_and_an_administrator() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut served = Served::start(folder.path(), &mut daypass(folder.path()));
+    let printed = served.stdout();
+    let password = printed.split("with the password ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let login = served.post_json("/v1/login", &json!({ "username": "admin", "password": password }));
+    let token = json_of(&login)["token"].as_str().unwrap().to_owned();
+    let me = served.request(&format!("GET /v1/me HTTP/1.1\r\nAuthorization: Bearer {token}"), "");
+    assert!(me.starts_with("HTTP/1.1 200"), "{me}");
+    let check = served.request(&format!("HEAD /v1/check HTTP/1.1\r\nAuthorization: {token}"), "");
+    assert!(check.contains("remote-user: admin") && check.ends_with("\r\n\r\n"), "{check}");
+    let chunked = served.request("POST /v1/login HTTP/1.1\r\nContent-Type: application/json\r\nX: y", "{");
+    assert!(chunked.starts_with("HTTP/1.1 400"), "{chunked}");
+
+    served.signal("TERM");
+    assert!(served.wait().success(), "{}", served.stderr());
+    assert!(served.stderr().lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    assert!(served.stderr().contains("\"trigger\"") || served.stderr().contains("stopped"));
+    assert!(!served.stderr().contains(&password) && !served.stderr().contains(&token));
+    drop(served);
+
+    let again = Served::start(folder.path(), &mut daypass(folder.path()));
+    assert_eq!(again.stdout(), "", "the password is shown once");
+    let me = again.request(&format!("GET /v1/me HTTP/1.1\r\nAuthorization: Bearer {token}"), "");
+    assert!(me.starts_with("HTTP/1.1 200"), "an acknowledged token outlives the process: {me}");
+}
+
+#[test]
+fn a_token_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut command = daypass(folder.path());
+        command.env("DAYPASS_ADMIN_PASSWORD", "correct horse battery staple");
+        Served::start(folder.path(), &mut command)
+    };
+    let mut served = start();
+    let login = json!({ "username": "admin", "password": "correct horse battery staple" });
+    let token = json_of(&served.post_json("/v1/login", &login))["token"].as_str().unwrap().to_owned();
+    let revoked = json_of(&served.post_json("/v1/login", &login))["token"].as_str().unwrap().to_owned();
+    let logout = served.request(&format!("POST /v1/logout HTTP/1.1\r\nAuthorization: Bearer {revoked}"), "");
+    assert!(logout.starts_with("HTTP/1.1 204"), "{logout}");
+    served.signal("KILL");
+    served.wait();
+    let served = start();
+    let check = |token: &str| served.request(&format!("GET /v1/check HTTP/1.1\r\nAuthorization: {token}"), "");
+    assert!(check(&token).starts_with("HTTP/1.1 200"));
+    assert!(check(&revoked).starts_with("HTTP/1.1 401"));
+}
+
+#[test]
+fn a_chunked_body_without_length_is_limited_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &mut daypass(folder.path()));
+    let mut stream = served.connect();
+    let head =
+        "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let chunk = format!("{:x}\r\n{}\r\n", 16 * 1024, " ".repeat(16 * 1024));
+    // The service may close before all of it was taken.
+    for _ in 0..5 {
+        drop(stream.write_all(chunk.as_bytes()));
+    }
+    drop(stream.write_all(b"0\r\n\r\n"));
+    let mut answer = [0; 12];
+    std::io::Read::read_exact(&mut stream, &mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[test]
+fn a_request_in_flight_is_finished_after_the_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = daypass(folder.path());
+    command.env("DAYPASS_ADMIN_PASSWORD", "correct horse battery staple");
+    let mut served = Served::start(folder.path(), &mut command);
+    let body = json!({ "username": "admin", "password": "correct horse battery staple" }).to_string();
+    let mut stream = served.connect();
+    let head = format!(
+        "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let (first, rest) = body.split_at(10);
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(first.as_bytes()).unwrap();
+    // The service has the request's head before it has the signal; its body comes after.
+    std::thread::sleep(Duration::from_millis(300));
+    served.signal("INT");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(std::net::TcpStream::connect(served.address).is_err(), "it no longer accepts");
+    stream.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(served.wait().success());
+}
+
+#[test]
+fn plain_http_for_others_must_be_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = run(daypass(folder.path()).args(["serve", "--listen", "0.0.0.0:0"]), "");
+    assert_eq!(refused.status.code(), Some(2));
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(why.contains("--insecure-plain-http") && why.contains("trusted_proxies"), "{why}");
+    assert!(!folder.path().join("daypass.db").exists(), "nothing was touched");
+}
+
+#[test]
+fn a_weak_first_password_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = daypass(folder.path());
+    let refused = run(command.env("DAYPASS_ADMIN_PASSWORD", "admin1234").env("DAYPASS_LISTEN", "127.0.0.1:0"), "");
+    assert_eq!(refused.status.code(), Some(2));
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(why.contains("DAYPASS_ADMIN_PASSWORD is no good as a password") && !why.contains("admin1234"), "{why}");
+}
+
+#[test]
+fn an_address_that_is_taken_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = run(daypass(folder.path()).args(["--listen", &address]), "");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains(&format!("cannot listen on {address}")));
+}
+
+#[test]
+fn without_migrating_a_schema_that_is_behind_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = run(daypass(folder.path()).args(["serve", "--no-migrate", "--listen", "127.0.0.1:0"]), "");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("daypass migrate up"));
+}

@@ -1,0 +1,157 @@
+//! Issuing, listing and looking at tokens.
+
+use serde_json::{Value, json};
+
+use crate::support::{Service, days, seconds};
+
+#[tokio::test]
+async fn a_session_issues_api_tokens() {
+    let service = Service::start().await;
+    let session = service.session("alice", &["read", "write", "daypass:issue"]).await;
+    let wanted = json!({ "name": "nightly", "ttl": 86400, "idle_timeout": 3600, "scopes": ["read"] });
+    let answer = service.issue(&session, wanted).await;
+    answer.is(201);
+    assert!(answer.token().starts_with("dpk_"));
+    assert_eq!(answer.member("kind"), "api");
+    assert_eq!(answer.member("expires_at"), "2026-11-24T10:00:00.000Z");
+    assert_eq!(answer.member("limited_by"), "idle_timeout");
+    assert_eq!(answer.member("max_expires_at"), "2027-11-24T09:00:00.000Z");
+    let plain = service.issue(&session, json!({})).await;
+    assert_eq!(plain.member("scopes"), json!(["read", "write"]), "daypass:* is never handed on unasked");
+    assert_eq!(plain.member("expires_at"), "2027-02-22T09:00:00.000Z");
+    service.check(&plain.token()).await.is(200);
+}
+
+#[tokio::test]
+async fn only_who_may_issue_does() {
+    let service = Service::start().await;
+    let session = service.session("alice", &["read", "daypass:issue"]).await;
+    let plain = service.issue(&session, json!({ "scopes": ["read"] })).await.token();
+    let answer = service.issue(&plain, json!({})).await;
+    answer.is_problem(403);
+    assert!(answer.header("www-authenticate").contains("insufficient_scope"));
+    let issuing = service.issue(&session, json!({ "scopes": ["read", "daypass:issue"] })).await.token();
+    service.issue(&issuing, json!({})).await.is(201);
+    service.issue(&session, json!({ "scopes": ["write"] })).await.is_problem(403);
+}
+
+#[tokio::test]
+async fn a_token_lives_on_when_the_one_that_made_it_ends() {
+    let service = Service::start().await;
+    let session = service.session("alice", &["read"]).await;
+    let api = service.issue(&session, json!({})).await.token();
+    service.post("/v1/logout", Some(&session), json!({})).await.is(204);
+    service.check(&api).await.is(200);
+}
+
+#[tokio::test]
+async fn an_administrator_issues_for_others_within_their_scopes() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    let alice = service.session("alice", &["read"]).await;
+    let answer = service.issue(&admin, json!({ "user": "ALICE" })).await;
+    assert_eq!(answer.is(201).member("scopes"), json!(["read"]));
+    assert_eq!(answer.json()["user"]["username"], "alice");
+    service.issue(&admin, json!({ "user": "alice", "scopes": ["write"] })).await.is_problem(403);
+    service.issue(&admin, json!({ "user": "nobody" })).await.is_about(422, "user");
+    service.issue(&alice, json!({ "user": "admin" })).await.is_problem(403);
+    service.issue(&alice, json!({ "user": "nobody" })).await.is_problem(403);
+    service.issue(&alice, json!({ "user": "alice" })).await.is(201);
+}
+
+#[tokio::test]
+async fn what_a_user_may_no_longer_have_its_tokens_no_longer_hold() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    let alice = service.session("alice", &["read", "daypass:admin"]).await;
+    let id = service.get("/v1/me", Some(&alice)).await.json()["user"]["id"].as_str().unwrap().to_owned();
+    service.get("/v1/users", Some(&alice)).await.is(200);
+    let path = format!("/v1/users/{id}");
+    let change = json!({ "scopes": ["read"] });
+    service.json(poem::http::Method::PATCH, &path, Some(&admin), change).await.is(200);
+    service.get("/v1/users", Some(&alice)).await.is_problem(403);
+    assert_eq!(service.check(&alice).await.is(200).header("x-daypass-scope"), "read");
+}
+
+#[tokio::test]
+async fn somebody_elses_token_is_not_there() {
+    let service = Service::start().await;
+    let (alice, bob) = (service.session("alice", &[]).await, service.session("bob", &[]).await);
+    let admin = service.admin().await;
+    let path = format!("/v1/tokens/{}", service.check(&alice).await.text_of("id"));
+    service.get(&path, Some(&alice)).await.is(200);
+    service.get(&path, Some(&admin)).await.is(200);
+    service.get(&path, Some(&bob)).await.is_problem(404);
+    service.delete(&path, Some(&bob)).await.is_problem(404);
+    service.post(&format!("{path}/renew"), Some(&bob), json!({})).await.is_problem(404);
+    service.post(&format!("{path}/rotate"), Some(&bob), json!({})).await.is_problem(404);
+    let current = service.get("/v1/tokens/current", Some(&bob)).await;
+    assert_eq!(current.is(200).json()["user"]["username"], "bob");
+    service.get("/v1/tokens/not-an-id", Some(&bob)).await.is_about(400, "id");
+}
+
+async fn list(service: &Service, token: &str, query: &str) -> (Vec<String>, Value) {
+    let answer = service.get(&format!("/v1/tokens{query}"), Some(token)).await;
+    answer.is(200);
+    let items = answer.member("items");
+    let names = items.as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap_or("-").to_owned());
+    (names.collect(), answer.member("next_cursor"))
+}
+
+#[tokio::test]
+async fn lists_are_paged_newest_first() {
+    let service = Service::start().await;
+    let session = service.session("alice", &[]).await;
+    for name in ["a", "b", "c", "d"] {
+        service.advance_ms(1);
+        service.issue(&session, json!({ "name": name })).await.is(201);
+    }
+    let (first, cursor) = list(&service, &session, "?limit=2").await;
+    assert_eq!(first, ["d", "c"]);
+    let (second, cursor) = list(&service, &session, &format!("?limit=2&cursor={}", cursor.as_str().unwrap())).await;
+    assert_eq!(second, ["b", "a"]);
+    let (last, cursor) = list(&service, &session, &format!("?limit=2&cursor={}", cursor.as_str().unwrap())).await;
+    assert_eq!((last, cursor), (vec!["-".to_owned()], Value::Null));
+    service.get("/v1/tokens?cursor=nonsense!", Some(&session)).await.is_about(400, "cursor");
+    for limit in ["0", "201"] {
+        service.get(&format!("/v1/tokens?limit={limit}"), Some(&session)).await.is_about(422, "limit");
+    }
+    service.get("/v1/tokens?limit=many", Some(&session)).await.is_about(400, "limit");
+}
+
+#[tokio::test]
+async fn lists_are_filtered() {
+    let service = Service::start().await;
+    let session = service.session("alice", &[]).await;
+    let admin = service.admin().await;
+    for (name, ttl) in [("short", 60), ("long", 3600), ("gone", 3600)] {
+        service.issue(&session, json!({ "name": name, "ttl": ttl })).await.is(201);
+        service.advance_ms(1);
+    }
+    let gone = service.get("/v1/tokens?limit=1", Some(&session)).await.json()["items"][0]["id"].clone();
+    service.delete(&format!("/v1/tokens/{}", gone.as_str().unwrap()), Some(&session)).await.is(204);
+    service.advance(seconds(60));
+    assert_eq!(list(&service, &session, "?state=active").await.0, ["long", "-"]);
+    assert_eq!(list(&service, &session, "?state=expired").await.0, ["short"]);
+    assert_eq!(list(&service, &session, "?state=revoked").await.0, ["gone"]);
+    assert_eq!(list(&service, &session, "?kind=api").await.0, ["gone", "long", "short"]);
+    assert_eq!(list(&service, &session, "?expires_before=2026-11-24T09:30:00Z").await.0, ["short"]);
+    assert_eq!(list(&service, &session, "").await.0.len(), 4);
+    assert_eq!(list(&service, &admin, "").await.0.len(), 5, "an administrator sees everybody's");
+    assert_eq!(list(&service, &admin, "?user=alice").await.0.len(), 4);
+    assert!(list(&service, &session, "?user=admin").await.0.is_empty());
+    service.get("/v1/tokens?state=dead", Some(&session)).await.is_about(400, "state");
+    service.get("/v1/tokens?expires_before=soon", Some(&session)).await.is_about(400, "expires_before");
+}
+
+#[tokio::test]
+async fn a_name_may_be_anything_that_can_be_read() {
+    let service = Service::start().await;
+    let session = service.session("alice", &[]).await;
+    let name = "\u{1f511} Schl\u{fc}ssel \"von\" \\Alice\\";
+    assert_eq!(service.issue(&session, json!({ "name": name })).await.is(201).member("name"), name);
+    for bad in ["", "line\nbreak", &"x".repeat(201)] {
+        service.issue(&session, json!({ "name": bad })).await.is_about(422, "name");
+    }
+    service.advance(days(1));
+}

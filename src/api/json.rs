@@ -182,14 +182,13 @@ impl TokenInfo {
 impl Example for TokenInfo {
     fn example() -> Self {
         let created_at = Timestamp::from_millis(1_795_510_800_000);
-        let id = Uuid::from_u128(0x019a_b509_3a80_7c3e_9d12_4f5a_6b7c_8d9e);
         Self {
-            id,
+            id: Uuid::from_u128(0x019a_b509_3a80_7c3e_9d12_4f5a_6b7c_8d9e),
             kind: TokenKind::Session,
             state: TokenState::Active,
             name: Some("laptop".to_owned()),
             hint: "Tq3Z".to_owned(),
-            user: Some(TokenUser { id, username: "alice".to_owned() }),
+            user: Some(TokenUser { id: example_user(), username: "alice".to_owned() }),
             client_id: None,
             scopes: vec!["orders:read".to_owned()],
             created_at: Time(created_at),
@@ -268,7 +267,7 @@ impl From<user::Model> for User {
 impl Example for User {
     fn example() -> Self {
         Self {
-            id: Uuid::from_u128(0x019a_b509_3a80_7c3e_9d12_4f5a_6b7c_8d9e),
+            id: example_user(),
             username: "alice".to_owned(),
             scopes: vec!["orders:read".to_owned()],
             disabled: false,
@@ -276,6 +275,10 @@ impl Example for User {
             last_login_at: None,
         }
     }
+}
+
+fn example_user() -> Uuid {
+    Uuid::from_u128(0x019a_b501_77c0_7a11_8f3b_2c4d_5e6f_7081)
 }
 
 /// The size of a page when none is asked for.

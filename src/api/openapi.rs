@@ -1,7 +1,7 @@
 //! The OpenAPI document: what poem-openapi generates from the code, put right in this one place for the file in
 //! `openapi/`, the routes that serve it and Swagger UI alike.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
@@ -239,20 +239,30 @@ const MAY_LACK: [&str; 2] = ["Problem", "DjangoError"];
 fn schemas(document: &mut Value) {
     let read = referenced(document, "requestBody");
     let answered = referenced(document, "responses");
+    let types = types(document);
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
     for (name, schema) in schemas {
         let Some(schema) = schema.as_object_mut().filter(|schema| schema.contains_key("properties")) else { continue };
         if read.contains(name) && !name.starts_with("Django") {
             schema.insert("additionalProperties".to_owned(), json!(false));
+            if let Some(example) = schema.get_mut("example").and_then(Value::as_object_mut) {
+                example.retain(|_, value| !value.is_null());
+            }
         }
         if !read.contains(name) && answered.contains(name) && !MAY_LACK.contains(&name.as_str()) {
-            complete(schema);
+            complete(schema, &types);
         }
     }
 }
 
+/// The type of each named schema, by its reference.
+fn types(document: &Value) -> HashMap<String, Value> {
+    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    schemas.map(|(name, schema)| (format!("#/components/schemas/{name}"), schema["type"].clone())).collect()
+}
+
 /// Makes every member required, and those that were not nullable.
-fn complete(schema: &mut Map<String, Value>) {
+fn complete(schema: &mut Map<String, Value>, types: &HashMap<String, Value>) {
     let required: Vec<String> = schema
         .get("required")
         .and_then(Value::as_array)
@@ -260,12 +270,17 @@ fn complete(schema: &mut Map<String, Value>) {
         .unwrap_or_default();
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
     for (_, property) in properties.iter_mut().filter(|(name, _)| !required.contains(name)) {
+        // Beside a `$ref` nothing counts in OpenAPI 3.0, and `nullable` counts only beside a `type`.
         if property.get("$ref").is_some() {
-            // Beside a `$ref` nothing counts in OpenAPI 3.0.
-            *property = json!({ "allOf": [property.take()], "nullable": true });
-        } else if let Some(property) = property.as_object_mut() {
-            property.insert("nullable".to_owned(), json!(true));
+            *property = json!({ "allOf": [property.take()] });
         }
+        let reference = property.pointer("/allOf/0/$ref").and_then(Value::as_str);
+        let kind = reference.and_then(|reference| types.get(reference)).cloned();
+        let Some(property) = property.as_object_mut() else { continue };
+        if let Some(kind) = kind {
+            property.insert("type".to_owned(), kind);
+        }
+        property.insert("nullable".to_owned(), json!(true));
     }
     let all: Vec<String> = properties.keys().cloned().collect();
     schema.insert("required".to_owned(), json!(all));

@@ -134,6 +134,8 @@ fn every_operation_is_named_tagged_summarised_and_has_its_errors() {
         let responses = operation["responses"].as_object().unwrap();
         assert!(responses.keys().any(|status| status.starts_with('2')), "{place}");
         assert!(!responses.contains_key("default"), "{place}");
+        let can_be_wrong = operation["tags"][0] != "service";
+        assert_eq!(responses.keys().any(|status| status.starts_with('4')), can_be_wrong, "{place}");
         let is_public = operation["security"].as_array().unwrap().is_empty();
         assert!(is_public || responses.contains_key("401"), "{place}");
         for (status, response) in responses {

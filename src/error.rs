@@ -64,19 +64,17 @@ pub struct Storage(String);
 impl From<DbErr> for Storage {
     fn from(error: DbErr) -> Self {
         // The text of a violated constraint repeats the values that violated it.
-        match error.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(_)) => return Self("a unique constraint was violated".to_owned()),
-            Some(SqlErr::ForeignKeyConstraintViolation(_)) => {
-                return Self("a foreign key constraint was violated".to_owned());
-            }
-            Some(_) | None => {}
+        if let Some(SqlErr::UniqueConstraintViolation(_)) = error.sql_err() {
+            return Self("a unique constraint was violated".to_owned());
         }
-        Self(match error {
-            DbErr::Conn(RuntimeErr::SqlxError(error))
-            | DbErr::Exec(RuntimeErr::SqlxError(error))
-            | DbErr::Query(RuntimeErr::SqlxError(error)) => error.to_string(),
-            other => other.to_string(),
-        })
+        // SeaORM's own words about where an error came from help nobody.
+        if let DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) = &error
+        {
+            return Self(error.to_string());
+        }
+        Self(error.to_string())
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Take a lock before running them (sea-orm-migration takes none); Daypass's `db::migrate` does.
 
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::prelude::{MigrationTrait, async_trait};
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 
 mod m20261124_000001_account;

@@ -1,6 +1,9 @@
 //! People who can log in. The table is not called `user`: that word is reserved in PostgreSQL.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::{
+    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, Table, async_trait},
+    schema::{big_integer, big_integer_null, string_len, text, text_null, uuid},
+};
 
 use crate::table;
 

@@ -4,7 +4,17 @@
 //! with time as the key does, so deleting in their order touches neighbouring pages. No foreign keys: an account's row
 //! outlives its tokens by the purge's own rule, and checking that for every insert would cost an index look-up each.
 
-use sea_orm_migration::{prelude::*, schema::*, sea_orm::DatabaseBackend};
+use sea_orm_migration::{
+    prelude::{
+        ConditionalStatement, DbErr, DeriveMigrationName, Expr, ExprTrait, Index, IndexCreateStatement, MigrationTrait,
+        SchemaManager, Table, async_trait,
+    },
+    schema::{
+        big_integer, big_integer_null, small_integer, string_len, string_len_null, text, uuid, uuid_null, var_binary,
+        var_binary_null,
+    },
+    sea_orm::DatabaseBackend,
+};
 
 use crate::table;
 

@@ -1,6 +1,9 @@
 //! Counters for the limits on guessing, in the database so that replicas share them.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::{
+    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, Table, async_trait},
+    schema::{big_integer, string_len},
+};
 
 use crate::table;
 

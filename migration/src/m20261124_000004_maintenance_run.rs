@@ -1,6 +1,9 @@
 //! What maintenance did, kept as data: the key is time-ordered, so history and its own purge need no further index.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::{
+    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, Table, async_trait},
+    schema::{big_integer, big_integer_null, string_len, string_len_null, text_null, uuid},
+};
 
 use crate::table;
 

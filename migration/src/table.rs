@@ -1,6 +1,9 @@
 //! What every table of ours starts from.
 
-use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
+use sea_orm_migration::{
+    prelude::{SchemaManager, Table, TableCreateStatement},
+    sea_orm::DatabaseBackend,
+};
 
 /// A table whose text compares byte by byte and whose rows lie in the order of their key.
 ///
@@ -9,10 +12,11 @@ use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
 pub(crate) fn create(manager: &SchemaManager<'_>, name: &'static str) -> TableCreateStatement {
     let mut table = Table::create();
     table.table(name);
-    match manager.get_database_backend() {
-        DatabaseBackend::MySql => table.character_set("utf8mb4").collate("utf8mb4_bin"),
-        DatabaseBackend::Sqlite => table.extra("WITHOUT ROWID"),
-        _ => &mut table,
-    };
+    let engine = manager.get_database_backend();
+    if engine == DatabaseBackend::MySql {
+        table.character_set("utf8mb4").collate("utf8mb4_bin");
+    } else if engine == DatabaseBackend::Sqlite {
+        table.extra("WITHOUT ROWID");
+    }
     table
 }

@@ -13,7 +13,7 @@ use sea_orm::{
 
 use crate::{app::App, error::Error};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// When a window of counting ends.
 #[derive(Clone, Copy, PartialEq, Eq)]

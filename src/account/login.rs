@@ -45,10 +45,7 @@ pub async fn login(
     let (user, rehashed) = authenticate(app, &name, credentials.password).await?;
 
     let txn = app.db.begin().await?;
-    let mut owner = users::lock(&txn, user.id).await.map_err(|error| match error {
-        Error::NotFound(_) => Error::BadCredentials,
-        other => other,
-    })?;
+    let mut owner = users::lock(&txn, user.id).await.map_err(deleted_meanwhile)?;
     if owner.epoch != user.epoch {
         return Err(Error::BadCredentials);
     }
@@ -76,6 +73,10 @@ async fn authenticate(
     let verified = app.hasher.verify(password, stored).await?;
     let user = able.filter(|_| verified.matches).ok_or(Error::BadCredentials)?;
     Ok((user, verified.rehashed))
+}
+
+fn deleted_meanwhile(error: Error) -> Error {
+    if matches!(error, Error::NotFound(_)) { Error::BadCredentials } else { error }
 }
 
 /// All that the user may have, unless fewer are asked for.

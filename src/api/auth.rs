@@ -49,14 +49,13 @@ pub fn credential(headers: &HeaderMap) -> Credential<'_> {
     let Ok(value) = field.to_str() else { return Credential::Unreadable };
     let mut words = value.split([' ', '\t']).filter(|word| !word.is_empty());
     match (words.next(), words.next(), words.next()) {
-        (None, ..) => Credential::None,
         (Some(word), None, _) if is_scheme(word, &["bearer", "token", "basic", "digest", "negotiate"]) => {
             Credential::None
         }
         (Some(token), None, _) => Credential::Token(token),
         (Some(scheme), Some(token), None) if is_scheme(scheme, &["bearer", "token"]) => Credential::Token(token),
         (Some(scheme), ..) if is_scheme(scheme, &["bearer", "token"]) => Credential::Unreadable,
-        (Some(_), ..) => Credential::None,
+        (..) => Credential::None,
     }
 }
 

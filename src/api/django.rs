@@ -109,30 +109,30 @@ pub struct DjangoError {
 pub enum Shut {
     /// A field is missing, or the body cannot be read.
     #[oai(status = 400)]
-    BadRequest(Json<DjangoError>),
+    BadRequest(Json<Box<DjangoError>>),
     /// No token that works, or bad credentials.
     #[oai(status = 401)]
-    Unauthorized(Json<DjangoError>, #[oai(header = "WWW-Authenticate")] String),
+    Unauthorized(Json<Box<DjangoError>>, #[oai(header = "WWW-Authenticate")] String),
     /// The user has as many tokens as allowed.
     #[oai(status = 403)]
-    Forbidden(Json<DjangoError>),
+    Forbidden(Json<Box<DjangoError>>),
     /// The body is neither JSON nor a form.
     #[oai(status = 415)]
-    UnsupportedMediaType(Json<DjangoError>),
+    UnsupportedMediaType(Json<Box<DjangoError>>),
     /// Too many attempts.
     #[oai(status = 429)]
-    Throttled(Json<DjangoError>, #[oai(header = "Retry-After")] u64),
+    Throttled(Json<Box<DjangoError>>, #[oai(header = "Retry-After")] u64),
     /// The service cannot answer truly right now.
     #[oai(status = 503)]
-    Unavailable(Json<DjangoError>, #[oai(header = "Retry-After")] u64),
+    Unavailable(Json<Box<DjangoError>>, #[oai(header = "Retry-After")] u64),
 }
 
-fn detail(text: impl Into<String>) -> Json<DjangoError> {
-    Json(DjangoError { detail: Some(text.into()), ..Default::default() })
+fn detail(text: impl Into<String>) -> Json<Box<DjangoError>> {
+    Json(Box::new(DjangoError { detail: Some(text.into()), ..Default::default() }))
 }
 
-fn error(text: &str) -> Json<DjangoError> {
-    Json(DjangoError { error: Some(text.to_owned()), ..Default::default() })
+fn error(text: &str) -> Json<Box<DjangoError>> {
+    Json(Box::new(DjangoError { error: Some(text.to_owned()), ..Default::default() }))
 }
 
 /// User name and password from JSON or a form, as lenient as Django: other fields are ignored, a missing one is for the
@@ -154,7 +154,7 @@ impl<const FORM: bool> Fields<FORM> {
     fn required(self) -> Result<Credentials, Shut> {
         let missing = |field: &Option<String>| field.is_none().then(|| vec!["This field is required.".to_owned()]);
         let (username, password) = (missing(&self.username), missing(&self.password));
-        let complaint = Json(DjangoError { username, password, ..Default::default() });
+        let complaint = Json(Box::new(DjangoError { username, password, ..Default::default() }));
         self.credentials().ok_or(Shut::BadRequest(complaint))
     }
 }
@@ -221,14 +221,14 @@ impl DjangoApi {
     ) -> Result<Json<DjangoToken>, Shut> {
         let denied = || Shut::Unauthorized(error("Invalid Credentials"), "Token".to_owned());
         let credentials = fields.credentials().ok_or_else(denied)?;
-        token(log_in(&app, request, credentials).await?.ok_or_else(denied)?)
+        Ok(token(&log_in(&app, request, credentials).await?.ok_or_else(denied)?))
     }
 
     /// A page behind `Authorization: Token …`
     #[oai(path = "/api/protected/", method = "get", operation_id = "djangoApiProtected")]
     async fn api_protected(&self, bearer: Bearer, request: &Request) -> Result<Json<DjangoMessage>, Shut> {
         held(bearer, request)?;
-        message("You have access to this protected endpoint.")
+        Ok(message("You have access to this protected endpoint."))
     }
 
     /// Log in, as with Django REST framework's `obtain_auth_token`
@@ -241,7 +241,7 @@ impl DjangoApi {
         app: Data<&Arc<App>>,
         fields: Fields<false>,
     ) -> Result<Json<DjangoToken>, Shut> {
-        token(log_in(&app, request, fields.required()?).await?.ok_or_else(unable)?)
+        Ok(token(&log_in(&app, request, fields.required()?).await?.ok_or_else(unable)?))
     }
 
     /// Log in, the hand-made way with a form
@@ -256,7 +256,7 @@ impl DjangoApi {
     ) -> Result<Json<DjangoToken>, Shut> {
         let denied = || Shut::Unauthorized(error("Invalid credentials"), "Token".to_owned());
         let credentials = fields.credentials().ok_or_else(denied)?;
-        token(log_in(&app, request, credentials).await?.ok_or_else(denied)?)
+        Ok(token(&log_in(&app, request, credentials).await?.ok_or_else(denied)?))
     }
 
     /// A page behind a bare token in `Authorization`
@@ -264,7 +264,7 @@ impl DjangoApi {
     async fn protected_view(&self, bearer: Bearer) -> Result<Json<DjangoMessage>, Shut> {
         let denied = |text| Shut::Unauthorized(error(text), "Token".to_owned());
         match bearer.result {
-            Ok(_) => message("Welcome, you are authenticated!"),
+            Ok(_) => Ok(message("Welcome, you are authenticated!")),
             Err(NotHeld::Missing) => Err(denied("Token missing")),
             Err(NotHeld::Unreadable | NotHeld::Failed(Failure::Refused(_))) => Err(denied("Invalid token")),
             Err(NotHeld::Failed(Failure::Unanswered(cause))) => Err(cause.into()),
@@ -326,18 +326,18 @@ async fn log_in(app: &App, request: &Request, credentials: Credentials) -> Resul
     }
 }
 
-fn token(issued: Issued) -> Result<Json<DjangoToken>, Shut> {
-    Ok(Json(DjangoToken { token: issued.secret.expose().to_owned() }))
+fn token(issued: &Issued) -> Json<DjangoToken> {
+    Json(DjangoToken { token: issued.secret.expose().to_owned() })
 }
 
-fn message(text: &str) -> Result<Json<DjangoMessage>, Shut> {
-    Ok(Json(DjangoMessage { message: text.to_owned() }))
+fn message(text: &str) -> Json<DjangoMessage> {
+    Json(DjangoMessage { message: text.to_owned() })
 }
 
 /// Django REST framework's words for bad credentials.
 fn unable() -> Shut {
     let complaint = vec!["Unable to log in with provided credentials.".to_owned()];
-    Shut::BadRequest(Json(DjangoError { non_field_errors: Some(complaint), ..Default::default() }))
+    Shut::BadRequest(Json(Box::new(DjangoError { non_field_errors: Some(complaint), ..Default::default() })))
 }
 
 /// The token that was presented, or Django REST framework's words for why there is none.

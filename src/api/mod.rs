@@ -1,4 +1,4 @@
-//! HTTP: the routes on one page. What a request means is decided below, in [`crate::token`] and [`crate::account`].
+//! HTTP. The operations are listed in [`openapi::service`], the files in [`pages::routes`]. What a request means is decided below, in [`crate::token`] and [`crate::account`].
 
 pub mod auth;
 pub mod body;
@@ -17,7 +17,7 @@ pub mod v1;
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt, Response, Route, get,
+    Endpoint, EndpointExt, Response,
     middleware::{NormalizePath, TrailingSlash},
 };
 
@@ -25,16 +25,7 @@ use crate::app::App;
 
 /// Everything that is served.
 pub fn routes(app: &Arc<App>) -> impl Endpoint<Output = Response> + use<> {
-    let routes = Route::new()
-        .nest("/", openapi::service())
-        .at("/openapi.json", get(pages::openapi_json))
-        .at("/openapi.yaml", get(pages::openapi_yaml))
-        .nest("/docs", pages::docs())
-        .at("/index.js", get(pages::index_js))
-        .at("/docs.js", get(pages::docs_js))
-        .at("/site.css", get(pages::site_css))
-        .at("/favicon.svg", get(pages::favicon_svg))
-        .at("/favicon.ico", get(pages::no_favicon));
+    let routes = pages::routes().nest("/", openapi::service());
     let state = Arc::clone(app);
     routes
         .data(Arc::clone(app))

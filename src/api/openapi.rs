@@ -112,10 +112,9 @@ fn slash_django(document: &mut Value) {
         let mut operations = operations.as_object().into_iter().flat_map(Map::values);
         operations.any(|operation| operation["tags"][0] == "django")
     };
-    let slashed = std::mem::take(paths).into_iter().map(|(path, operations)| match is_django(&operations) {
-        true => (path + "/", operations),
-        false => (path, operations),
-    });
+    let slashed = std::mem::take(paths)
+        .into_iter()
+        .map(|(path, operations)| if is_django(&operations) { (path + "/", operations) } else { (path, operations) });
     *paths = slashed.collect();
 }
 

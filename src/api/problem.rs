@@ -65,7 +65,10 @@ impl poem_openapi::types::Example for Problem {
 
 /// An error on its way out: a problem, and the headers that its status asks for.
 #[derive(Debug)]
-pub struct ApiError {
+pub struct ApiError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     problem: Problem,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -80,14 +83,14 @@ impl ApiError {
             detail: Some(detail.into()),
             errors: None,
         };
-        Self { problem, headers: Vec::new() }
+        Self(Box::new(Inner { problem, headers: Vec::new() }))
     }
 
     /// Bad input in one field.
     pub fn field(status: StatusCode, field: impl Into<String>, message: impl Into<String>) -> Self {
         let (field, message) = (field.into(), message.into());
         let mut error = Self::new(status, format!("{field}: {message}"));
-        error.problem.errors = Some(vec![FieldError { field, message }]);
+        error.0.problem.errors = Some(vec![FieldError { field, message }]);
         error
     }
 
@@ -108,13 +111,13 @@ impl ApiError {
         let challenge = format!("Bearer realm=\"daypass\", error=\"invalid_token\", error_description=\"{refusal}\"");
         let mut error =
             Self::new(StatusCode::UNAUTHORIZED, sentence(&refusal)).header(header::WWW_AUTHENTICATE, &challenge);
-        error.problem.kind = match refusal {
-            Refusal::Unknown => "urn:problem-type:daypass:token-unknown",
-            Refusal::Expired => "urn:problem-type:daypass:token-expired",
-            Refusal::Revoked => "urn:problem-type:daypass:token-revoked",
-            Refusal::Refresh => "urn:problem-type:daypass:token-not-accepted",
-        }
-        .to_owned();
+        let kind = match refusal {
+            Refusal::Unknown => "token-unknown",
+            Refusal::Expired => "token-expired",
+            Refusal::Revoked => "token-revoked",
+            Refusal::Refresh => "token-not-accepted",
+        };
+        error.0.problem.kind = format!("urn:problem-type:daypass:{kind}");
         error
     }
 
@@ -131,7 +134,7 @@ impl ApiError {
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.push((name, value));
+            self.0.headers.push((name, value));
         }
         self
     }
@@ -198,7 +201,7 @@ impl From<sea_orm::DbErr> for ApiError {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem.title)
+        f.write_str(&self.0.problem.title)
     }
 }
 
@@ -206,13 +209,13 @@ impl std::error::Error for ApiError {}
 
 impl ResponseError for ApiError {
     fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn as_response(&self) -> Response {
         let mut response =
-            Response::builder().status(self.status()).content_type(MEDIA_TYPE).body(self.problem.to_json_string());
-        response.headers_mut().extend(self.headers.iter().cloned());
+            Response::builder().status(self.status()).content_type(MEDIA_TYPE).body(self.0.problem.to_json_string());
+        response.headers_mut().extend(self.0.headers.iter().cloned());
         response
     }
 }

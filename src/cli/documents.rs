@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
-use super::{Cli, Failure};
+use super::Cli;
 use crate::api::openapi;
 
 #[derive(Debug, Args)]
@@ -20,12 +20,11 @@ enum Format {
 }
 
 impl Openapi {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) {
         match self.format {
             Format::Json => print!("{}", openapi::json()),
             Format::Yaml => print!("{}", openapi::yaml()),
         }
-        Ok(())
     }
 }
 
@@ -36,8 +35,7 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) {
         clap_complete::generate(self.shell, &mut Cli::command(), "daypass", &mut std::io::stdout());
-        Ok(())
     }
 }

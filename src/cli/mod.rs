@@ -40,8 +40,8 @@ struct Common {
     /// The configuration file [default: daypass.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The database, such as sqlite://daypass.db or postgres://user@host/daypass
-    #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "URL")]
+    #[arg(help = "The database, such as sqlite://daypass.db or postgres://user@host/daypass")]
     database_url: Option<String>,
     /// Print data as JSON
     #[arg(long, global = true)]
@@ -132,18 +132,16 @@ pub fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let Cli { common, serve, command } = cli;
     match command.unwrap_or(Command::Serve(serve)) {
-        Command::Serve(serve) => serve.run(&common).await,
-        Command::User(command) => command.run(&common).await,
-        Command::Token(command) => command.run(&common).await,
-        Command::Purge(purge) => purge.run(&common).await,
-        Command::Migrate(command) => command.run(&common).await,
+        Command::Serve(serve) => serve.run(&common).await?,
+        Command::User(command) => command.run(&common).await?,
+        Command::Token(command) => command.run(&common).await?,
+        Command::Purge(purge) => purge.run(&common).await?,
+        Command::Migrate(command) => command.run(&common).await?,
         Command::Openapi(openapi) => openapi.run(),
-        Command::Config => {
-            print!("{}", common.load(&[])?.to_toml());
-            Ok(())
-        }
+        Command::Config => print!("{}", common.load(&[])?.to_toml()),
         Command::Completions(completions) => completions.run(),
     }
+    Ok(())
 }
 
 impl Common {

@@ -1,18 +1,19 @@
 //! Every statement that the three engines do not share. Nothing else in the code asks which one it talks to.
 
+use entity::token;
 use sea_orm::{
-    Condition, DbBackend,
+    Condition,
     sea_query::{DeleteStatement, Expr, ExprTrait, LockBehavior, LockType, Order, Query},
 };
 
-use entity::token;
+use super::Engine;
 
 /// Asks for the database's clock, in Unix milliseconds.
-pub fn current_millis(engine: DbBackend) -> &'static str {
+pub fn current_millis(engine: Engine) -> &'static str {
     match engine {
-        DbBackend::Sqlite => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)",
-        DbBackend::Postgres => "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
-        _ => "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)",
+        Engine::Sqlite => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+        Engine::Postgres => "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        Engine::MySql => "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)",
     }
 }
 
@@ -21,13 +22,13 @@ pub fn current_millis(engine: DbBackend) -> &'static str {
 /// MariaDB limits a DELETE itself; the others delete what a limited SELECT names, PostgreSQL by the rows' places
 /// (three to five times as fast as by key) and stepping over rows that somebody else holds. The condition stands in
 /// the DELETE again: a row may change between being chosen and being deleted.
-pub fn delete_tokens(engine: DbBackend, condition: Condition, column: token::Column, limit: u64) -> DeleteStatement {
+pub fn delete_tokens(engine: Engine, condition: Condition, column: token::Column, limit: u64) -> DeleteStatement {
     let mut delete = Query::delete();
     delete.from_table(token::Entity).cond_where(condition.clone());
-    if engine == DbBackend::MySql {
+    if engine == Engine::MySql {
         return delete.order_by(column, Order::Asc).limit(limit).to_owned();
     }
-    let postgres = engine == DbBackend::Postgres;
+    let postgres = engine == Engine::Postgres;
     let mut chosen = Query::select();
     chosen.from(token::Entity).cond_where(condition).order_by(column, Order::Asc).limit(limit);
     if postgres {
@@ -44,15 +45,15 @@ pub fn delete_tokens(engine: DbBackend, condition: Condition, column: token::Col
 /// Takes the lock under which schema steps run, so that replicas that start together do not race.
 ///
 /// On `SQLite` the transaction that the steps run in is the lock.
-pub fn lock_schema(engine: DbBackend) -> Option<&'static str> {
+pub fn lock_schema(engine: Engine) -> Option<&'static str> {
     match engine {
-        DbBackend::Postgres => Some("SELECT 1 FROM (SELECT pg_advisory_xact_lock(7236837264)) AS locked"),
-        DbBackend::MySql => Some("SELECT GET_LOCK('daypass-schema', 60)"),
-        _ => None,
+        Engine::Postgres => Some("SELECT 1 FROM (SELECT pg_advisory_xact_lock(7236837264)) AS locked"),
+        Engine::MySql => Some("SELECT GET_LOCK('daypass-schema', 60)"),
+        Engine::Sqlite => None,
     }
 }
 
 /// Gives that lock back, where the end of the transaction does not.
-pub fn unlock_schema(engine: DbBackend) -> Option<&'static str> {
-    (engine == DbBackend::MySql).then_some("SELECT RELEASE_LOCK('daypass-schema')")
+pub fn unlock_schema(engine: Engine) -> Option<&'static str> {
+    (engine == Engine::MySql).then_some("SELECT RELEASE_LOCK('daypass-schema')")
 }

@@ -18,14 +18,14 @@ pub struct Step {
 pub async fn up(db: &Db) -> Result<(), DbErr> {
     let txn = lock(db).await?;
     let result = Migrator::up(&txn, None).await;
-    unlock(txn, result).await
+    unlock(db, txn, result).await
 }
 
 /// Takes back the last `steps` steps, with the data that they hold.
 pub async fn down(db: &Db, steps: u32) -> Result<(), DbErr> {
     let txn = lock(db).await?;
     let result = Migrator::down(&txn, Some(steps)).await;
-    unlock(txn, result).await
+    unlock(db, txn, result).await
 }
 
 /// Takes back every step and takes them anew: an empty database.
@@ -35,7 +35,7 @@ pub async fn fresh(db: &Db) -> Result<(), DbErr> {
         Ok(()) => Migrator::up(&txn, None).await,
         Err(error) => Err(error),
     };
-    unlock(txn, result).await
+    unlock(db, txn, result).await
 }
 
 /// All steps that this program knows, oldest first; changes nothing.
@@ -53,8 +53,8 @@ async fn lock(db: &Db) -> Result<DatabaseTransaction, DbErr> {
 }
 
 /// The lock is given back whether or not the steps went well; what they did is kept only if they did.
-async fn unlock(txn: DatabaseTransaction, result: Result<(), DbErr>) -> Result<(), DbErr> {
-    ask(&txn, dialect::unlock_schema(txn.get_database_backend())).await?;
+async fn unlock(db: &Db, txn: DatabaseTransaction, result: Result<(), DbErr>) -> Result<(), DbErr> {
+    ask(&txn, dialect::unlock_schema(db.engine())).await?;
     match result {
         Ok(()) => txn.commit().await,
         Err(error) => {

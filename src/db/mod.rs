@@ -11,8 +11,8 @@ use std::{path::Path, time::Duration};
 
 use entity::Timestamp;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
     sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -21,12 +21,24 @@ use crate::{
     error::Storage,
 };
 
+/// Which database is talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Embedded, in a file.
+    Sqlite,
+    /// `PostgreSQL`, or what speaks its protocol.
+    Postgres,
+    /// MySQL or MariaDB.
+    MySql,
+}
+
 /// The database: one pool that reads and one that writes.
 ///
 /// On `SQLite` the writing pool is a single connection: its one writer lock is then waited for in a queue of ours,
 /// first come first served, not by polling a busy file. Elsewhere both are the same pool.
 #[derive(Clone, Debug)]
 pub struct Db {
+    engine: Engine,
     readers: DatabaseConnection,
     writer: DatabaseConnection,
 }
@@ -53,24 +65,24 @@ impl Db {
     /// On `SQLite` it takes the writer lock at once: one that reads first and wants to write later fails when another
     /// wrote in between. On MySQL it reads what is committed, as on the other two, which also keeps gap locks away.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        let engine = self.engine();
         self.writer
             .begin_with_options(TransactionOptions {
-                isolation_level: (engine == DbBackend::MySql).then_some(IsolationLevel::ReadCommitted),
+                isolation_level: (self.engine == Engine::MySql).then_some(IsolationLevel::ReadCommitted),
                 access_mode: None,
-                sqlite_transaction_mode: (engine == DbBackend::Sqlite).then_some(SqliteTransactionMode::Immediate),
+                sqlite_transaction_mode: (self.engine == Engine::Sqlite).then_some(SqliteTransactionMode::Immediate),
             })
             .await
     }
 
     /// Which database this is.
-    pub fn engine(&self) -> DbBackend {
-        self.writer.get_database_backend()
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// The time by the database's own clock: also the cheapest question that proves it answers.
     pub async fn now(&self) -> Result<Timestamp, DbErr> {
-        let statement = Statement::from_string(self.engine(), dialect::current_millis(self.engine()));
+        let statement =
+            Statement::from_string(self.readers.get_database_backend(), dialect::current_millis(self.engine));
         let row = self.readers.query_one_raw(statement).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("the database did not tell its time".to_owned()))?;
         row.try_get_by_index::<i64>(0).map(Timestamp::from_millis)
@@ -95,7 +107,8 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
         .statement_timeout(settings.statement_timeout)
         .test_before_acquire_if_idle_for(Duration::from_secs(30));
     let pool = Database::connect(options).await?;
-    Ok(Db { readers: pool.clone(), writer: pool })
+    let engine = if url.starts_with("mysql:") { Engine::MySql } else { Engine::Postgres };
+    Ok(Db { engine, readers: pool.clone(), writer: pool })
 }
 
 async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
@@ -119,13 +132,13 @@ async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
     write.idle_timeout(None).max_lifetime(None);
     let writer = Database::connect(write).await?;
     if in_memory {
-        return Ok(Db { readers: writer.clone(), writer });
+        return Ok(Db { engine: Engine::Sqlite, readers: writer.clone(), writer });
     }
     let mut read = options(url, settings);
     read.max_connections(settings.sqlite_readers)
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).busy_timeout(BUSY));
-    Ok(Db { readers: Database::connect(read).await?, writer })
+    Ok(Db { engine: Engine::Sqlite, readers: Database::connect(read).await?, writer })
 }
 
 /// How long `SQLite` waits for a lock that another process holds, such as the command line beside the server.

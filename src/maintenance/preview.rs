@@ -36,8 +36,8 @@ pub async fn preview(app: &App, now: Timestamp) -> Result<Preview, DbErr> {
     for (more, hours) in later.iter_mut().zip([1, 24, 7 * 24]) {
         *more = backlog(app, now.plus_seconds(hours * HOUR)).await?.unsigned_abs().saturating_sub(expired + revoked);
     }
-    let [within_1h, within_24h, within_7d] = later;
-    Ok(Preview { expired, revoked, oldest, within_1h, within_24h, within_7d })
+    let [hour, day, week] = later;
+    Ok(Preview { expired, revoked, oldest, within_1h: hour, within_24h: day, within_7d: week })
 }
 
 /// How many rows are stale at `now`.

@@ -21,7 +21,7 @@ use super::history;
 use crate::{account::limits, app::App, clock::TOLERATED_SKEW, db::dialect, error::Storage, id, token::precision};
 
 /// How long a row that changed is left alone.
-pub const SETTLED: Duration = Duration::from_secs(60);
+pub const SETTLED: Duration = Duration::from_mins(1);
 
 /// Is told of a run after each batch.
 pub trait Progress: Send {

@@ -63,9 +63,9 @@ impl Schedule {
 /// Purges once now and then on schedule, until the returned scheduler is shut down.
 pub async fn start(app: &Arc<App>) -> Result<JobScheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
-    let scheduled = Arc::clone(app);
+    let shared = Arc::clone(app);
     let job = Job::new_async(app.maintenance.schedule.as_str(), move |_, _| {
-        let app = Arc::clone(&scheduled);
+        let app = Arc::clone(&shared);
         Box::pin(async move { tick(app, Trigger::Schedule).await })
     })?;
     scheduler.add(job).await?;

@@ -1,6 +1,6 @@
 //! Does this token work now, and for whom.
 //!
-//! Facts and judgement are apart: [`facts`] reads what the row says, [`judge`] decides from it what is true at `now`,
+//! Facts and judgement are apart: `facts` reads what the row says, [`judge`] decides from it what is true at `now`,
 //! on every request. A cache can stand in for the first, never for the second.
 
 use entity::{DigestAlgorithm, State, Timestamp, TokenDigest};

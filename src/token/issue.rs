@@ -79,7 +79,7 @@ pub async fn issue(
         created_at: now,
         expires_at: lifetime.idle_timeout.map_or(ttl_expires_at, |idle| now.plus_seconds(idle).min(ttl_expires_at)),
         ttl_expires_at,
-        max_expires_at: now.plus_seconds(lifetime.max_lifetime),
+        max_expires_at: now.plus_seconds(lifetime.longest),
         last_used_at: None,
         revoked_at: None,
         changed_at: now,
@@ -93,7 +93,7 @@ pub async fn issue(
 struct Lifetime {
     ttl: i64,
     idle_timeout: Option<i64>,
-    max_lifetime: i64,
+    longest: i64,
 }
 
 impl Lifetime {
@@ -111,7 +111,7 @@ impl Lifetime {
             }
             None => policy.idle_timeout.map(seconds),
         };
-        Ok(Self { ttl, idle_timeout, max_lifetime })
+        Ok(Self { ttl, idle_timeout, longest: max_lifetime })
     }
 }
 

@@ -3,6 +3,8 @@
 //! One binary, one file a subject. Without further ado it runs on `SQLite`; with `DAYPASS_TEST_DATABASE_URL` naming a
 //! `PostgreSQL` or MariaDB server on which it may create databases, the same files run there. `tests/run` does all three.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
+
 mod check;
 mod cli;
 mod django;

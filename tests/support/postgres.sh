@@ -16,11 +16,11 @@ start_postgres() { # folder
     # Nothing of it outlives the run, so it need not wait for the disk.
     local options="-p $port -k $1 -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
     if as_user postgres "$(postgres_program initdb)" -D "$1/data" -U postgres --auth=trust -E UTF8 > "$1/log" 2>&1 &&
-        as_user postgres "$(postgres_program pg_ctl)" -D "$1/data" -l "$1/log" -w -o "$options" start >> "$1/log" 2>&1; then
+        as_user postgres "$(postgres_program pg_ctl)" -D "$1/data" -l "$1/server.log" -w -o "$options" start >> "$1/log" 2>&1; then
         postgres_folder=$1
         postgres_url=postgres://postgres@127.0.0.1:$port/postgres
     else
-        tail -n 20 "$1/log"
+        tail -n 20 "$1/log" "$1/server.log"
         return 1
     fi
 }

@@ -2,8 +2,11 @@
 
 use std::sync::LazyLock;
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use poem::{
-    Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler,
+    Endpoint, EndpointExt, IntoResponse, Request, Response, Route, RouteMethod,
+    endpoint::make_sync,
+    get,
     http::{HeaderMap, StatusCode, header},
     middleware::Compression,
 };
@@ -20,14 +23,36 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
     img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'";
 
-/// The Swagger UI page and its files, compressed: the script alone is 1.4 MB.
-pub fn docs() -> impl Endpoint<Output = Response> {
+const HTML: &str = "text/html; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+
+/// Every file but the landing page, which is [`LandingPage`].
+pub fn routes() -> Route {
     Route::new()
-        .at("/", get(docs_page))
-        .at("/swagger-ui.js", get(swagger_js))
-        .at("/swagger-ui.css", get(swagger_css))
+        .at("/openapi.json", file("application/json", openapi::json))
+        .at("/openapi.yaml", file("application/yaml", openapi::yaml))
+        .nest("/docs", docs())
+        .at("/docs.js", file(JAVASCRIPT, || include_str!("docs.js")))
+        .at("/index.js", file(JAVASCRIPT, || include_str!("index.js")))
+        .at("/site.css", file(CSS, || include_str!("site.css")))
+        .at("/favicon.svg", file("image/svg+xml", || include_str!("favicon.svg")))
+        // Browsers ask for this one unasked.
+        .at("/favicon.ico", get(make_sync(|_| StatusCode::NO_CONTENT)))
+}
+
+/// The Swagger UI page and its files, compressed: the script alone is 1.4 MB.
+fn docs() -> impl Endpoint<Output = Response> {
+    Route::new()
+        .at("/", file(HTML, || include_str!("docs.html")))
+        .at("/swagger-ui.js", file(JAVASCRIPT, || swagger_part("<script charset=\"UTF-8\">", "</script>\n</head>")))
+        .at("/swagger-ui.css", file(CSS, || swagger_part("<style charset=\"UTF-8\">", "</style>")))
         .with(Compression::new())
         .map_to_response()
+}
+
+fn file(content_type: &'static str, text: fn() -> &'static str) -> RouteMethod {
+    get(make_sync(move |request| asset(&request, content_type, text())))
 }
 
 /// The landing page. It is an undocumented operation because the router gives `/` to whoever has everything below it.
@@ -41,7 +66,7 @@ pub struct Undocumented(Response);
 impl LandingPage {
     #[oai(path = "/", method = "get", hidden = true)]
     async fn index(&self, request: &Request) -> Undocumented {
-        Undocumented(asset(request, "text/html; charset=utf-8", include_str!("index.html")))
+        Undocumented(asset(request, HTML, include_str!("index.html")))
     }
 }
 
@@ -57,57 +82,6 @@ impl ApiResponse for Undocumented {
     }
 
     fn register(_registry: &mut Registry) {}
-}
-
-#[handler]
-pub fn index_js(request: &Request) -> Response {
-    asset(request, "text/javascript; charset=utf-8", include_str!("index.js"))
-}
-
-#[handler]
-pub fn docs_js(request: &Request) -> Response {
-    asset(request, "text/javascript; charset=utf-8", include_str!("docs.js"))
-}
-
-#[handler]
-pub fn site_css(request: &Request) -> Response {
-    asset(request, "text/css; charset=utf-8", include_str!("site.css"))
-}
-
-#[handler]
-pub fn favicon_svg(request: &Request) -> Response {
-    asset(request, "image/svg+xml", include_str!("favicon.svg"))
-}
-
-/// Browsers ask for it unasked.
-#[handler]
-pub fn no_favicon() -> StatusCode {
-    StatusCode::NO_CONTENT
-}
-
-#[handler]
-pub fn openapi_json(request: &Request) -> Response {
-    asset(request, "application/json", openapi::json())
-}
-
-#[handler]
-pub fn openapi_yaml(request: &Request) -> Response {
-    asset(request, "application/yaml", openapi::yaml())
-}
-
-#[handler]
-fn docs_page(request: &Request) -> Response {
-    asset(request, "text/html; charset=utf-8", include_str!("docs.html"))
-}
-
-#[handler]
-fn swagger_js(request: &Request) -> Response {
-    asset(request, "text/javascript; charset=utf-8", swagger_part("<script charset=\"UTF-8\">", "</script>\n</head>"))
-}
-
-#[handler]
-fn swagger_css(request: &Request) -> Response {
-    asset(request, "text/css; charset=utf-8", swagger_part("<style charset=\"UTF-8\">", "</style>"))
 }
 
 /// A part of the page that poem-openapi carries Swagger UI in: taken out of it, scripts can be files, which the content
@@ -139,5 +113,5 @@ fn has(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 fn short_hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(text.as_bytes())[..12])
 }

@@ -73,7 +73,7 @@ pub enum Checked {
 impl CheckApi {
     /// Check the presented token
     ///
-    /// Made for nginx `auth_request`, Traefik ForwardAuth, Caddy `forward_auth` and Envoy `ext_authz`, and for services
+    /// Made for nginx `auth_request`, Traefik `ForwardAuth`, Caddy `forward_auth` and Envoy `ext_authz`, and for services
     /// that ask themselves.
     #[oai(path = "/", method = "get", operation_id = "checkToken")]
     async fn get(

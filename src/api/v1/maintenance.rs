@@ -161,6 +161,7 @@ pub struct Purgeable {
 
 /// How many tokens will be ripe.
 #[derive(Debug, Object)]
+#[expect(clippy::struct_field_names, reason = "they are the names in the JSON")]
 pub struct Upcoming {
     /// Within the next hour.
     within_1h: u64,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 /// A database that is empty.
 pub struct Database {
     url: String,
-    folder: Option<TempDir>,
+    _folder: Option<TempDir>,
 }
 
 impl Database {
@@ -22,12 +22,12 @@ impl Database {
     pub fn in_a_file() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
-        Self { url, folder: Some(folder) }
+        Self { url, _folder: Some(folder) }
     }
 
     /// Somebody else's: nothing is to be tidied away.
     pub fn borrowed() -> Self {
-        Self { url: String::new(), folder: None }
+        Self { url: String::new(), _folder: None }
     }
 
     /// The servers are thrown away as a whole after the run, so their databases are not dropped one by one.
@@ -38,15 +38,10 @@ impl Database {
         connection.close().await.unwrap();
         let mut url = url::Url::parse(server).unwrap();
         url.set_path(&name);
-        Self { url: url.to_string(), folder: None }
+        Self { url: url.to_string(), _folder: None }
     }
 
     pub fn url(&self) -> &str {
         &self.url
-    }
-
-    /// Where an `SQLite` file and what belongs to it lie.
-    pub fn folder(&self) -> Option<&std::path::Path> {
-        self.folder.as_ref().map(TempDir::path)
     }
 }

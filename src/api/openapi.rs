@@ -3,12 +3,14 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
+use poem::http::StatusCode;
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
 
 use super::{
     django::DjangoApi,
     pages::LandingPage,
+    problem,
     service::ServiceApi,
     v1::{check::CheckApi, maintenance::MaintenanceApi, session::SessionApi, tokens::TokensApi, users::UsersApi},
 };
@@ -71,6 +73,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
     tidy(&mut document);
     slash_django(&mut document);
+    order_tags(&mut document);
     for operation in operations(&mut document) {
         put_right(operation);
     }
@@ -118,6 +121,14 @@ fn slash_django(document: &mut Value) {
     *paths = slashed.collect();
 }
 
+/// Generated in alphabetical order; read in the order of need.
+fn order_tags(document: &mut Value) {
+    const ORDER: [&str; 7] = ["session", "tokens", "check", "users", "maintenance", "django", "service"];
+    if let Some(tags) = document["tags"].as_array_mut() {
+        tags.sort_by_key(|tag| ORDER.iter().position(|name| tag["name"] == *name));
+    }
+}
+
 /// A described reference comes as the reference and the description side by side, with the description once more.
 fn described_reference(schema: &mut Map<String, Value>) {
     if let Some(Value::Array(all)) = schema.get_mut("allOf") {
@@ -159,7 +170,9 @@ fn put_right(operation: &mut Map<String, Value>) {
     let wanted = errors(operation, is_public);
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     responses.retain(|status, response| is_not_a_problem(response) || wanted.contains(&status.as_str()));
-    for response in responses.values_mut().filter_map(Value::as_object_mut) {
+    for (status, response) in responses.iter_mut() {
+        let Some(response) = response.as_object_mut() else { continue };
+        describe(status, response);
         let headers = response.entry("headers").or_insert_with(|| json!({}));
         let Some(headers) = headers.as_object_mut() else { continue };
         *headers = std::mem::take(headers).into_iter().map(|(name, header)| (cased(&name), header)).collect();
@@ -173,6 +186,24 @@ fn put_right(operation: &mut Map<String, Value>) {
     }
 }
 
+/// A description where there is none, and for a problem an example of this very status.
+fn describe(status: &str, response: &mut Map<String, Value>) {
+    if response["description"] == "" {
+        response.insert("description".to_owned(), json!("Success."));
+    }
+    let description = response["description"].clone();
+    let Some(problem) = response.get_mut("content").and_then(|content| content.get_mut(problem::MEDIA_TYPE)) else {
+        return;
+    };
+    let status = status.parse().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    problem["example"] = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "detail": description,
+    });
+}
+
 /// A list in the query may be empty, and is then not there.
 fn optional_lists(operation: &mut Map<String, Value>) {
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
@@ -183,7 +214,7 @@ fn optional_lists(operation: &mut Map<String, Value>) {
 }
 
 fn is_not_a_problem(response: &Value) -> bool {
-    response.pointer("/content/application~1problem+json").is_none()
+    response["content"].get(problem::MEDIA_TYPE).is_none()
 }
 
 /// Which problems an operation can answer follows from what it takes; a few can answer more.

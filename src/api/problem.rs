@@ -111,12 +111,13 @@ impl ApiError {
         let challenge = format!("Bearer realm=\"daypass\", error=\"invalid_token\", error_description=\"{refusal}\"");
         let mut error =
             Self::new(StatusCode::UNAUTHORIZED, sentence(&refusal)).header(header::WWW_AUTHENTICATE, &challenge);
-        let kind = match refusal {
-            Refusal::Unknown => "token-unknown",
-            Refusal::Expired => "token-expired",
-            Refusal::Revoked => "token-revoked",
-            Refusal::Refresh => "token-not-accepted",
+        let (kind, title) = match refusal {
+            Refusal::Unknown => ("token-unknown", "Token unknown"),
+            Refusal::Expired => ("token-expired", "Token expired"),
+            Refusal::Revoked => ("token-revoked", "Token revoked"),
+            Refusal::Refresh => ("token-not-accepted", "Token not accepted here"),
         };
+        title.clone_into(&mut error.0.problem.title);
         error.0.problem.kind = format!("urn:problem-type:daypass:{kind}");
         error
     }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Common, Failure, print};
-use crate::{app::App, clock::Clock, db::migrate, telemetry};
+use crate::{app::App, db::migrate};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -37,9 +37,7 @@ pub(super) enum Command {
 
 impl Command {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
-        let config = common.load(&[])?.config;
-        telemetry::log(&config.log);
-        let app = App::open(config, Clock::System).await?;
+        let app = common.open_as_is().await?;
         match self {
             Self::Up => migrate::up(&app.db).await?,
             Self::Down { yes: false, .. } | Self::Fresh { yes: false } => {

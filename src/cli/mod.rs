@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     app::{App, OpenError},
     clock::Clock,
-    config::{self, ConfigError, Loaded},
+    config::{self, ConfigError, Loaded, LogLevel},
     db,
     error::{Error, Storage},
     telemetry,
@@ -157,11 +157,21 @@ impl Common {
 
     /// The service's state, for a command that works on a database whose schema is up to date.
     async fn open(&self) -> Result<Arc<App>, Failure> {
-        let config = self.load(&[])?.config;
-        telemetry::log(&config.log);
-        let app = App::open(config, Clock::System).await?;
+        let app = self.open_as_is().await?;
         require_schema(&app).await?;
         Ok(app)
+    }
+
+    /// The same, whatever the schema.
+    async fn open_as_is(&self) -> Result<Arc<App>, Failure> {
+        let config = self.load(&[])?.config;
+        let mut log = config.log.clone();
+        if log.level == LogLevel::Info {
+            // A command prints what it did; a log line beside it would say the same again.
+            log.level = LogLevel::Warn;
+        }
+        telemetry::log(&log);
+        Ok(App::open(config, Clock::System).await?)
     }
 }
 

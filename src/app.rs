@@ -8,7 +8,10 @@ use crate::{
     config::Config,
     db::Db,
     error::Storage,
-    maintenance::Maintenance,
+    maintenance::{
+        schedule::{BadSchedule, Schedule},
+        state::Maintenance,
+    },
 };
 
 /// The service's state, shared by every request and every job.
@@ -44,13 +47,13 @@ pub enum OpenError {
     Threads(#[from] io::Error),
     /// A schedule is not one.
     #[error(transparent)]
-    Schedule(#[from] crate::maintenance::schedule::BadSchedule),
+    Schedule(#[from] BadSchedule),
 }
 
 impl App {
     /// Opens the database (creating an `SQLite` file that is not there) and starts the hashing threads.
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, OpenError> {
-        let maintenance = Maintenance::new(&config.maintenance)?;
+        let maintenance = Maintenance::new(Schedule::parse(&config.maintenance.purge_schedule)?);
         let db = Db::open(&config.database_url, &config.database).await.map_err(|error| OpenError::Database {
             url: crate::config::without_password(&config.database_url),
             error,

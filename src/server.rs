@@ -5,7 +5,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 use poem::{Server, listener::TcpAcceptor};
 use tokio::net::TcpListener;
 
-use crate::{api, app::App, maintenance::schedule};
+use crate::{api, app::App, maintenance::scheduler};
 
 /// How long a request that is under way may take once the service was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -13,7 +13,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// Serves on a socket that the caller bound, until `shutdown` completes; then stops accepting, finishes what is in
 /// flight and the purge's batch in hand, and closes the database.
 pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let mut scheduler = schedule::start(&app).await.map_err(io::Error::other)?;
+    let mut scheduler = scheduler::start(&app).await.map_err(io::Error::other)?;
     let acceptor = TcpAcceptor::from_tokio(listener)?;
     let served =
         Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(api::routes(&app), shutdown, Some(DRAIN)).await;

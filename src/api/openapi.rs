@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     django::DjangoApi,
-    pages::LandingPage,
+    pages::landing::LandingPage,
     problem,
     service::ServiceApi,
     v1::{check::CheckApi, maintenance::MaintenanceApi, session::SessionApi, tokens::TokensApi, users::UsersApi},

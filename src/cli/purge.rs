@@ -10,9 +10,10 @@ use super::{Common, Failure, print};
 use crate::{
     api::v1::maintenance::{MaintenanceRun, PurgePreview},
     maintenance::{
-        self, NotStarted,
+        self,
         preview::{self, Preview},
         purge::Progress,
+        state::NotStarted,
     },
 };
 

@@ -48,7 +48,7 @@ async fn two_purges_do_not_run_at_once() {
     let first = daypass::maintenance::start(&service.app, entity::maintenance_run::Trigger::Api).await.unwrap();
     let second = daypass::maintenance::start(&service.app, entity::maintenance_run::Trigger::Api).await;
     match second {
-        Err(daypass::maintenance::NotStarted::Running(running)) => assert_eq!(running.id, first.id),
+        Err(daypass::maintenance::state::NotStarted::Running(running)) => assert_eq!(running.id, first.id),
         other => panic!("{other:?}"),
     }
     service.app.maintenance.stop().await;

@@ -23,7 +23,7 @@ use crate::{
     },
     app::App,
     error::Error,
-    maintenance::{self, NotStarted, history, preview},
+    maintenance::{self, history, preview, state::NotStarted},
 };
 
 /// Maintenance.

@@ -1,6 +1,6 @@
 //! Housekeeping: deleting what is stale, on a schedule or when asked, and a record of what was done.
 //!
-//! - [`mod@purge`] is the step: a plain function that deletes in short transactions and reports;
+//! - [`mod@stale`] says what is to go; [`mod@purge`] is the step, a plain function that deletes it in short transactions;
 //! - [`mod@scheduler`] is the loop around it, [`mod@schedule`] when that goes round;
 //! - [`mod@state`] is the one place for a run in this process;
 //! - [`mod@history`] and [`mod@preview`] tell what was done and what would be.
@@ -12,6 +12,7 @@ pub mod preview;
 pub mod purge;
 pub mod schedule;
 pub mod scheduler;
+pub mod stale;
 pub mod state;
 
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub async fn run(app: &App, trigger: Trigger, force: bool, progress: impl Progre
     Ok(carry_out(app, run, force, progress).await)
 }
 
-/// Starts a purge and returns its record at once; the purge goes on by itself, and [`Maintenance::stop`] waits for it.
+/// Starts a purge and returns its record at once; the purge goes on by itself, and [`state::Maintenance::stop`] waits for it.
 pub async fn start(app: &Arc<App>, trigger: Trigger) -> Result<Run, NotStarted> {
     let run = begin(app, trigger).await?;
     let (app, begun) = (Arc::clone(app), run.clone());

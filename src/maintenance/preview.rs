@@ -3,7 +3,7 @@
 use entity::{Timestamp, token};
 use sea_orm::{DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::purge::Reason;
+use super::stale::Reason;
 use crate::app::App;
 
 /// What would go, and what will be ripe later.

@@ -1,27 +1,25 @@
 //! The purge: deletes tokens that are stale, in short transactions, oldest first.
 //!
-//! Stale is what expired or was revoked longer ago than its retention. Never deleted: what could still authenticate
-//! (the predicate is [`entity::expiry`]'s, and stands in every DELETE), and what changed within [`SETTLED`], whatever
-//! the retention: other replicas must have seen the change before the row is gone.
+//! What is stale stands in [`super::stale`], and in every DELETE.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use entity::{
-    Timestamp, expiry, maintenance_run,
+    Timestamp, maintenance_run,
     maintenance_run::{Model as Run, Outcome},
     token, user,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
     sea_query::{Expr, ExprTrait, Query},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::history;
-use crate::{account::limits, app::App, clock::TOLERATED_SKEW, db::dialect, error::Storage, id, token::precision};
-
-/// How long a row that changed is left alone.
-pub const SETTLED: Duration = Duration::from_mins(1);
+use super::{
+    history,
+    stale::{Reason, SETTLED},
+};
+use crate::{account::limits, app::App, clock::TOLERATED_SKEW, db::dialect, error::Storage, id};
 
 /// Is told of a run after each batch.
 pub trait Progress: Send {
@@ -31,38 +29,6 @@ pub trait Progress: Send {
 
 impl Progress for () {
     fn batch(&mut self, _run: &Run) {}
-}
-
-/// What makes a row go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// It expired longer ago than `maintenance.retain_expired`.
-    Expired,
-    /// It was revoked longer ago than `maintenance.retain_revoked`.
-    Revoked,
-}
-
-impl Reason {
-    /// All of them, in the order they are purged in.
-    pub const ALL: [Self; 2] = [Self::Expired, Self::Revoked];
-
-    /// Which rows are stale for this reason at `now`.
-    pub fn stale(self, app: &App, now: Timestamp) -> Condition {
-        let settings = &app.config.maintenance;
-        let stale = match self {
-            Self::Expired => expiry::expired_before(now.minus(settings.retain_expired), precision(app)),
-            Self::Revoked => expiry::revoked_before(now.minus(settings.retain_revoked)),
-        };
-        stale.add(token::Column::ChangedAt.lt(now.minus(SETTLED)))
-    }
-
-    /// The column whose index finds them, and whose order they go in.
-    pub fn column(self) -> token::Column {
-        match self {
-            Self::Expired => token::Column::ExpiresAt,
-            Self::Revoked => token::Column::RevokedAt,
-        }
-    }
 }
 
 /// Deletes until nothing stale is left, the time is up, or `stop` says so; notes in `run` what it did and how it ended.

@@ -1,0 +1,47 @@
+//! What is stale, and why.
+//!
+//! Stale is what expired or was revoked longer ago than its retention. Never stale: what could still authenticate (the
+//! predicate is [`entity::expiry`]'s), and what changed within [`SETTLED`], whatever the retention: other replicas must
+//! have seen the change before the row is gone.
+
+use std::time::Duration;
+
+use entity::{Timestamp, expiry, token};
+use sea_orm::{ColumnTrait, Condition};
+
+use crate::{app::App, token::precision};
+
+/// How long a row that changed is left alone.
+pub const SETTLED: Duration = Duration::from_mins(1);
+
+/// What makes a row go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It expired longer ago than `maintenance.retain_expired`.
+    Expired,
+    /// It was revoked longer ago than `maintenance.retain_revoked`.
+    Revoked,
+}
+
+impl Reason {
+    /// All of them, in the order they are purged in.
+    pub const ALL: [Self; 2] = [Self::Expired, Self::Revoked];
+
+    /// Which rows are stale for this reason at `now`.
+    pub fn stale(self, app: &App, now: Timestamp) -> Condition {
+        let settings = &app.config.maintenance;
+        let stale = match self {
+            Self::Expired => expiry::expired_before(now.minus(settings.retain_expired), precision(app)),
+            Self::Revoked => expiry::revoked_before(now.minus(settings.retain_revoked)),
+        };
+        stale.add(token::Column::ChangedAt.lt(now.minus(SETTLED)))
+    }
+
+    /// The column whose index finds them, and whose order they go in.
+    pub fn column(self) -> token::Column {
+        match self {
+            Self::Expired => token::Column::ExpiresAt,
+            Self::Revoked => token::Column::RevokedAt,
+        }
+    }
+}

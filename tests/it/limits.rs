@@ -60,6 +60,20 @@ async fn another_process_counts_along() {
 }
 
 #[tokio::test]
+async fn more_logins_than_the_hashing_queue_holds_are_told_to_come_back() {
+    let service = Service::with(|config| {
+        config.passwords.memory_kib = 19_456;
+        config.limits.login_failures_before_lock = 0;
+    })
+    .await;
+    // One thread takes tens of milliseconds for each, and 64 may wait: of 200 at once most cannot.
+    let logins = (0..200).map(|_| service.login("nobody", json!({})));
+    let statuses: Vec<_> = futures_util::future::join_all(logins).await.iter().map(|it| it.status.as_u16()).collect();
+    assert!(statuses.iter().all(|status| [401, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&503) && statuses.iter().filter(|status| **status == 401).count() >= 64);
+}
+
+#[tokio::test]
 async fn revoking_by_possession_is_limited_too() {
     let service = Service::with(|config| config.limits.login_per_minute_per_ip = 2).await;
     let tokens = json!({ "tokens": ["x"] });

@@ -139,3 +139,23 @@ fn without_migrating_a_schema_that_is_behind_is_refused() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("daypass migrate up"));
 }
+
+#[test]
+fn the_purge_runs_at_start_and_on_schedule() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = daypass(folder.path());
+    command.env("DAYPASS_ADMIN_PASSWORD", "correct horse battery staple");
+    command.env("DAYPASS_MAINTENANCE__PURGE_SCHEDULE", "* * * * * *");
+    let served = Served::start(folder.path(), &mut command);
+    let login = json!({ "username": "admin", "password": "correct horse battery staple" });
+    let token = json_of(&served.post_json("/v1/login", &login))["token"].as_str().unwrap().to_owned();
+    let ask = format!("GET /v1/maintenance/runs HTTP/1.1\r\nAuthorization: Bearer {token}");
+    // The schedule is the wall clock's: there is nothing to do but wait for its next second.
+    let triggers = served.until(|| {
+        let runs = json_of(&served.request(&ask, ""))["items"].clone();
+        let ended = runs.as_array().unwrap().iter().filter(|run| run["outcome"] == "done");
+        let triggers: Vec<_> = ended.map(|run| run["trigger"].as_str().unwrap().to_owned()).collect();
+        triggers.contains(&"schedule".to_owned()).then_some(triggers)
+    });
+    assert_eq!(triggers.last().map(String::as_str), Some("start"), "{triggers:?}");
+}

@@ -76,6 +76,18 @@ impl Served {
         self.request(&format!("POST {path} HTTP/1.1\r\nContent-Type: application/json"), &body.to_string())
     }
 
+    /// Asks again and again until there is an answer.
+    pub fn until<T>(&self, mut ask: impl FnMut() -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            if let Some(answer) = ask() {
+                return answer;
+            }
+            assert!(began.elapsed() < PATIENCE, "it never came: {}", self.stderr());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -19,42 +19,44 @@ use std::sync::Arc;
 
 use entity::maintenance_run::{Model as Run, Trigger};
 
-use crate::app::App;
+use crate::{
+    app::App,
+    error::{Error, Storage},
+    telemetry,
+};
 use purge::Progress;
-use state::NotStarted;
+use state::{NotStarted, Place};
 
 /// Purges now and waits for the end of it; `progress` is told after each batch. `force` purges by a clock that jumped.
 pub async fn run(app: &App, trigger: Trigger, force: bool, progress: impl Progress) -> Result<Run, NotStarted> {
-    let run = begin(app, trigger).await?;
-    Ok(carry_out(app, run, force, progress).await)
+    let (run, place) = begin(app, trigger).await?;
+    Ok(carry_out(app, run, place, force, progress).await)
 }
 
-/// Starts a purge and returns its record at once; the purge goes on by itself, and [`state::Maintenance::stop`] waits for it.
+/// Starts a purge and returns its record at once; it goes on by itself, and [`state::Maintenance::stop`] waits for it.
 pub async fn start(app: &Arc<App>, trigger: Trigger) -> Result<Run, NotStarted> {
-    let run = begin(app, trigger).await?;
-    let (app, begun) = (Arc::clone(app), run.clone());
-    app.clone().maintenance.tasks.spawn(async move { carry_out(&app, begun, false, ()).await });
+    let (run, place) = begin(app, trigger).await?;
+    let (shared, begun) = (Arc::clone(app), run.clone());
+    app.maintenance.tasks.spawn(async move { carry_out(&shared, begun, place, false, ()).await });
     Ok(run)
 }
 
-async fn begin(app: &App, trigger: Trigger) -> Result<Run, NotStarted> {
+/// Whoever asked may go away while this waits: then the place is free again.
+async fn begin(app: &App, trigger: Trigger) -> Result<(Run, Place), NotStarted> {
     let run = history::begun("purge", &app.replica, trigger, app.clock.now());
-    app.maintenance.reserve(&run)?;
-    if let Err(error) = history::record(app.db.writer(), run.clone()).await {
-        app.maintenance.release();
-        return Err(NotStarted::Failed(error.into()));
-    }
-    Ok(run)
+    let place = app.maintenance.reserve(&run)?;
+    history::record(app.db.writer(), run.clone()).await.map_err(Error::from)?;
+    Ok((run, place))
 }
 
-/// Purges, records how it went, and gives the place free: whatever happens, the next run can begin.
-async fn carry_out(app: &App, mut run: Run, force: bool, progress: impl Progress) -> Run {
+/// Purges, and records how it went.
+async fn carry_out(app: &App, mut run: Run, place: Place, force: bool, progress: impl Progress) -> Run {
     purge::purge(app, &mut run, &app.maintenance.stop, force, progress).await;
     run.finished_at = Some(app.clock.now());
     if let Err(error) = history::update(app.db.writer(), run.clone()).await {
-        tracing::error!(run_id = %run.id, error = %crate::error::Storage::from(error), "a purge's end was not recorded");
+        tracing::error!(run_id = %run.id, error = %Storage::from(error), "a purge's end was not recorded");
     }
-    app.maintenance.release();
-    crate::telemetry::purge_finished(&run);
+    drop(place);
+    telemetry::purge_finished(&run);
     run
 }

@@ -1,6 +1,6 @@
 //! What maintenance is doing in this process: the one place there is for a run, and how it is stopped.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use entity::maintenance_run::Model as Run;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -13,7 +13,7 @@ use crate::error::Error;
 pub struct Maintenance {
     /// When the purge runs.
     pub schedule: Schedule,
-    current: Mutex<Option<Run>>,
+    current: Arc<Mutex<Option<Run>>>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
 }
@@ -32,7 +32,7 @@ pub enum NotStarted {
 impl Maintenance {
     /// Nothing runs yet.
     pub fn new(schedule: Schedule) -> Self {
-        Self { schedule, current: Mutex::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
+        Self { schedule, current: Arc::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
     }
 
     /// Asks a run to stop after the batch in hand, and waits until it has.
@@ -42,22 +42,27 @@ impl Maintenance {
         self.tasks.wait().await;
     }
 
-    fn current(&self) -> MutexGuard<'_, Option<Run>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes the one place there is for a run.
-    pub(super) fn reserve(&self, run: &Run) -> Result<(), NotStarted> {
-        let mut current = self.current();
+    pub(super) fn reserve(&self, run: &Run) -> Result<Place, NotStarted> {
+        let mut current = lock(&self.current);
         if let Some(running) = current.as_ref() {
             return Err(NotStarted::Running(Box::new(running.clone())));
         }
         *current = Some(run.clone());
-        Ok(())
+        Ok(Place(Arc::clone(&self.current)))
     }
+}
 
-    /// Gives that place free.
-    pub(super) fn release(&self) {
-        *self.current() = None;
+/// The place that a run has; dropping it, however that comes about, gives it free.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Mutex<Option<Run>>>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *lock(&self.0) = None;
     }
+}
+
+fn lock(current: &Mutex<Option<Run>>) -> MutexGuard<'_, Option<Run>> {
+    current.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -100,6 +100,14 @@ impl ApiError {
             .header(header::WWW_AUTHENTICATE, "Bearer realm=\"daypass\"")
     }
 
+    /// A user name and a password that do not go together.
+    ///
+    /// Only who came with HTTP Basic is challenged with it: a browser that sees `Basic` asks for a password in a window
+    /// of its own, over the page whose sign-in form just failed.
+    pub fn bad_credentials(challenge: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, sentence(&Error::BadCredentials)).header(header::WWW_AUTHENTICATE, challenge)
+    }
+
     /// More than one credential, or one that is not readable (RFC 6750 §3.1).
     pub fn bad_credentials_format(detail: &str) -> Self {
         let challenge = format!("Bearer realm=\"daypass\", error=\"invalid_request\", error_description=\"{detail}\"");
@@ -163,8 +171,7 @@ impl From<Error> for ApiError {
             Error::Invalid { field, message } => Self::field(StatusCode::UNPROCESSABLE_ENTITY, field, message),
             Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, sentence(&error)),
             Error::InsufficientScope { needed } => Self::insufficient_scope(&needed),
-            Error::BadCredentials => Self::new(StatusCode::UNAUTHORIZED, sentence(&error))
-                .header(header::WWW_AUTHENTICATE, "Basic realm=\"daypass\", charset=\"UTF-8\""),
+            Error::BadCredentials => Self::bad_credentials("Bearer realm=\"daypass\""),
             Error::Throttled { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts; see Retry-After.").retry_after(retry_after)
             }

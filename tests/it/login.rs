@@ -57,6 +57,21 @@ async fn a_form_and_http_basic_are_accepted_too() {
     assert_eq!(with_body.is(200).member("expires_in"), 90);
 }
 
+/// A browser that is challenged with `Basic` asks in a window of its own, and the page's form hangs behind it.
+#[tokio::test]
+async fn only_who_came_with_http_basic_is_challenged_with_it() {
+    let service = Service::start().await;
+    service.user("alice", &[]).await;
+    let by_json = service.login("alice", json!({ "password": "wrong" })).await;
+    assert_eq!(by_json.is_problem(401).header("www-authenticate"), "Bearer realm=\"daypass\"");
+    let by_form = service.form("/v1/login", "username=alice&password=wrong").await;
+    assert_eq!(by_form.is_problem(401).header("www-authenticate"), "Bearer realm=\"daypass\"");
+    // base64 of `alice:wrong`
+    let basic = ("authorization", "Basic YWxpY2U6d3Jvbmc=".to_owned());
+    let by_basic = service.send(Method::POST, "/v1/login", &[basic], "").await;
+    assert_eq!(by_basic.is_problem(401).header("www-authenticate"), "Basic realm=\"daypass\", charset=\"UTF-8\"");
+}
+
 #[tokio::test]
 async fn fewer_scopes_can_be_asked_for_but_not_more() {
     let service = Service::start().await;

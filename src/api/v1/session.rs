@@ -32,8 +32,12 @@ use crate::{
         tags::Tag,
     },
     app::App,
+    error::Error,
     token::{Kind, issue::Wanted, revoke},
 };
+
+/// The challenge to a wrong password that came by HTTP Basic (RFC 7617 §2.1).
+const BASIC: &str = "Basic realm=\"daypass\", charset=\"UTF-8\"";
 
 /// Logging in and out.
 #[derive(Debug)]
@@ -84,6 +88,7 @@ impl Example for LoginRequest {
 #[derive(Debug)]
 pub struct Login {
     credentials: Credentials,
+    by_basic: bool,
     wanted: Wanted,
 }
 
@@ -127,7 +132,7 @@ fn read_login(request: &Request, bytes: &[u8]) -> Result<Login, ApiError> {
     if let Some(credentials) = basic(request)? {
         let beside = if bytes.is_empty() { Beside::default() } else { body::from_json(bytes)? };
         let wanted = wanted(beside.name, beside.ttl, beside.idle_timeout, beside.scopes)?;
-        return Ok(Login { credentials, wanted });
+        return Ok(Login { credentials, by_basic: true, wanted });
     }
     let LoginRequest { username, password, name, ttl, idle_timeout, scopes } =
         if body::is(request, "application/x-www-form-urlencoded") {
@@ -138,7 +143,7 @@ fn read_login(request: &Request, bytes: &[u8]) -> Result<Login, ApiError> {
             return Err(body::unsupported("application/json"));
         };
     let credentials = Credentials { username, password: Password::new(password) };
-    Ok(Login { credentials, wanted: wanted(name, ttl, idle_timeout, scopes)? })
+    Ok(Login { credentials, by_basic: false, wanted: wanted(name, ttl, idle_timeout, scopes)? })
 }
 
 /// HTTP Basic (RFC 7617), if the request has it: UTF-8, and the user name ends at the first colon.
@@ -256,8 +261,11 @@ impl SessionApi {
     ) -> Result<Json<IssuedToken>, ApiError> {
         let now = app.clock.now();
         let from = client_address::of(request, &app.config.trusted_proxies);
-        let issued = login::login(&app, from, login.credentials, &login.wanted, now).await?;
-        Ok(Json(IssuedToken::show(&app, &issued, now)))
+        match login::login(&app, from, login.credentials, &login.wanted, now).await {
+            Ok(issued) => Ok(Json(IssuedToken::show(&app, &issued, now))),
+            Err(Error::BadCredentials) if login.by_basic => Err(ApiError::bad_credentials(BASIC)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Log out
@@ -313,7 +321,7 @@ impl SessionApi {
             users::change_own_password(&app, caller.user_id()?, current, new, caller.held.token.id, caller.now).await;
         match result {
             // The token is good; a 401 would make clients throw it away.
-            Err(crate::error::Error::BadCredentials) => {
+            Err(Error::BadCredentials) => {
                 Err(ApiError::field(StatusCode::FORBIDDEN, "current_password", "is wrong"))
             }
             other => Ok(other.map(|()| Done::NoContent)?),

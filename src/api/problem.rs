@@ -105,7 +105,8 @@ impl ApiError {
     /// Only who came with HTTP Basic is challenged with it: a browser that sees `Basic` asks for a password in a window
     /// of its own, over the page whose sign-in form just failed.
     pub fn bad_credentials(challenge: &str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, sentence(&Error::BadCredentials)).header(header::WWW_AUTHENTICATE, challenge)
+        Self::new(StatusCode::UNAUTHORIZED, sentence(&Error::BadCredentials))
+            .header(header::WWW_AUTHENTICATE, challenge)
     }
 
     /// More than one credential, or one that is not readable (RFC 6750 §3.1).

@@ -1,8 +1,7 @@
 //! Every statement that the three engines do not share. Nothing else in the code asks which one it talks to.
 
-use entity::token;
 use sea_orm::{
-    Condition,
+    ColumnTrait, Condition,
     sea_query::{DeleteStatement, Expr, ExprTrait, LockBehavior, LockType, Order, Query},
 };
 
@@ -17,27 +16,33 @@ pub fn current_millis(engine: Engine) -> &'static str {
     }
 }
 
-/// Deletes at most `limit` tokens that meet `condition`, in the order of `column`.
+/// Deletes at most `limit` rows that meet `condition`, in the order of `column`; `key` is the table's primary key.
 ///
 /// MariaDB limits a DELETE itself; the others delete what a limited SELECT names, PostgreSQL by the rows' places
 /// (three to five times as fast as by key) and stepping over rows that somebody else holds. The condition stands in
 /// the DELETE again: a row may change between being chosen and being deleted.
-pub fn delete_tokens(engine: Engine, condition: Condition, column: token::Column, limit: u64) -> DeleteStatement {
+pub fn delete_some<C: ColumnTrait>(
+    engine: Engine,
+    key: C,
+    condition: Condition,
+    column: C,
+    limit: u64,
+) -> DeleteStatement {
+    let table = C::EntityName::default();
     let mut delete = Query::delete();
-    delete.from_table(token::Entity).cond_where(condition.clone());
+    delete.from_table(table).cond_where(condition.clone());
     if engine == Engine::MySql {
         return delete.order_by(column, Order::Asc).limit(limit).to_owned();
     }
-    let postgres = engine == Engine::Postgres;
     let mut chosen = Query::select();
-    chosen.from(token::Entity).cond_where(condition).order_by(column, Order::Asc).limit(limit);
-    if postgres {
+    chosen.from(table).cond_where(condition).order_by(column, Order::Asc).limit(limit);
+    if engine == Engine::Postgres {
         chosen.expr(Expr::cust("ctid")).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
         delete
             .and_where(Expr::cust_with_exprs("ctid = ANY(ARRAY($1))", [Expr::SubQuery(None, Box::new(chosen.into()))]));
     } else {
-        chosen.column(token::Column::Id);
-        delete.and_where(Expr::col(token::Column::Id).in_subquery(chosen));
+        chosen.column(key);
+        delete.and_where(Expr::col(key).in_subquery(chosen));
     }
     delete
 }

@@ -6,11 +6,11 @@ use entity::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, Select,
 };
 use uuid::Uuid;
 
-use crate::{error::Error, id};
+use crate::{clock::TOLERATED_SKEW, error::Error, id};
 
 /// A run that begins now.
 pub fn begun(job: &str, replica: &str, trigger: Trigger, now: Timestamp) -> Run {
@@ -59,21 +59,31 @@ pub async fn page(db: &impl ConnectionTrait, after: Option<Uuid>, limit: u64) ->
         .await
 }
 
-/// The run of the same job that was recorded last before this one.
-pub async fn before(db: &impl ConnectionTrait, run: &Run) -> Result<Option<Run>, DbErr> {
-    maintenance_run::Entity::find()
-        .filter(maintenance_run::Column::Job.eq(&run.job))
-        .filter(maintenance_run::Column::Id.ne(run.id))
-        .order_by_desc(maintenance_run::Column::Id)
-        .one(db)
-        .await
+/// The newest run of a job that worked by a clock it accepted: what later clocks are compared with. A run that was
+/// refused, or did not come to its end, proves nothing about the time.
+pub async fn baseline(db: &impl ConnectionTrait, job: &str) -> Result<Option<Run>, DbErr> {
+    newest_of(job).filter(maintenance_run::Column::Outcome.is_in([Outcome::Done, Outcome::Budget])).one(db).await
 }
 
-/// The newest run of a job, and the newest that got everything done.
-pub async fn last(db: &impl ConnectionTrait, job: &str) -> Result<(Option<Run>, Option<Run>), DbErr> {
-    let newest = maintenance_run::Entity::find()
+/// The newest run of a job, but for those [`from_the_future`].
+pub async fn newest(db: &impl ConnectionTrait, job: &str, now: Timestamp) -> Result<Option<Run>, DbErr> {
+    newest_of(job).filter(from_the_future(now).not()).one(db).await
+}
+
+/// The newest run of a job that got everything done.
+pub async fn last_done(db: &impl ConnectionTrait, job: &str) -> Result<Option<Run>, DbErr> {
+    newest_of(job).filter(maintenance_run::Column::Outcome.eq(Outcome::Done)).one(db).await
+}
+
+/// Runs that began after `now`, by more than clocks may differ: a clock that was ahead wrote them.
+pub fn from_the_future(now: Timestamp) -> Condition {
+    let farthest = Timestamp::from_millis(now.millis() + TOLERATED_SKEW + 1);
+    // The key of a run carries the instant it began at.
+    maintenance_run::Column::Id.gte(id::first_of(farthest)).into()
+}
+
+fn newest_of(job: &str) -> Select<maintenance_run::Entity> {
+    maintenance_run::Entity::find()
         .filter(maintenance_run::Column::Job.eq(job))
-        .order_by_desc(maintenance_run::Column::Id);
-    let done = newest.clone().filter(maintenance_run::Column::Outcome.eq(Outcome::Done));
-    Ok((newest.one(db).await?, done.one(db).await?))
+        .order_by_desc(maintenance_run::Column::Id)
 }

@@ -1,6 +1,7 @@
 //! Housekeeping: deleting what is stale, on a schedule or when asked, and a record of what was done.
 //!
-//! - [`mod@stale`] says what is to go; [`mod@purge`] is the step, a plain function that deletes it in short transactions;
+//! - [`mod@stale`] says which tokens are to go, `leftovers` what besides; [`mod@purge`] is the step, a plain function
+//!   that deletes them in short transactions;
 //! - [`mod@scheduler`] is the loop around it, [`mod@schedule`] when that goes round;
 //! - [`mod@state`] is the one place for a run in this process;
 //! - [`mod@history`] and [`mod@preview`] tell what was done and what would be.
@@ -8,6 +9,7 @@
 //! Validity never rests on any of this: an expired token is refused whether or not its row is still there.
 
 pub mod history;
+mod leftovers;
 pub mod preview;
 pub mod purge;
 pub mod schedule;

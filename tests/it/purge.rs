@@ -141,19 +141,80 @@ async fn a_deleted_users_rows_go_with_it_and_a_living_users_stay() {
     service.check(&admin).await.is(200);
 }
 
+async fn forced(service: &Service) -> Run {
+    maintenance::run(&service.app, Trigger::Cli, true, ()).await.unwrap()
+}
+
+async fn ailment(service: &Service) -> String {
+    let ready = service.get("/readyz", None).await.is(200).json();
+    ready["parts"][3]["detail"].as_str().unwrap_or("none").to_owned()
+}
+
 #[tokio::test]
 async fn a_clock_that_went_back_is_refused_unless_forced() {
     let (service, admin) = start(Duration::ZERO).await;
     service.issue(&admin, json!({ "ttl": 1 })).await.is(201);
     service.advance(days(3));
-    maintenance::run(&service.app, Trigger::Cli, false, ()).await.unwrap();
+    purge(&service).await;
     service.advance_ms(-60_000);
     let run = purge(&service).await;
     assert_eq!(run.outcome, Some(Outcome::Clock));
     assert!(run.error.unwrap().contains("60000 ms behind the last run's"));
-    assert_eq!(service.get("/readyz", None).await.is(200).member("status"), "degraded");
-    let forced = maintenance::run(&service.app, Trigger::Cli, true, ()).await.unwrap();
-    assert_eq!(forced.outcome, Some(Outcome::Done));
+    assert!(ailment(&service).await.contains("daypass purge --force"));
+    assert_eq!(forced(&service).await.outcome, Some(Outcome::Done));
+}
+
+#[tokio::test]
+async fn after_a_forced_run_the_next_one_needs_no_force() {
+    let (service, _admin) = start(days(1)).await;
+    service.advance(days(1));
+    purge(&service).await;
+    service.advance_ms(-86_400_000);
+    for _ in 0..2 {
+        assert_eq!(purge(&service).await.outcome, Some(Outcome::Clock));
+    }
+    assert_eq!(forced(&service).await.outcome, Some(Outcome::Done));
+    assert_eq!(ailment(&service).await, "none");
+    for _ in 0..2 {
+        service.advance_ms(1);
+        assert_eq!(purge(&service).await.outcome, Some(Outcome::Done));
+    }
+    assert_eq!(ailment(&service).await, "none");
+}
+
+#[tokio::test]
+async fn a_forced_run_that_its_time_limit_ends_counts_as_well() {
+    let (service, _admin) = start(days(1)).await;
+    service.advance(days(1));
+    purge(&service).await;
+    service.advance_ms(-86_400_000);
+    let mut config = service.app.config.clone();
+    config.maintenance.max_run = Duration::ZERO;
+    let hurried = daypass::app::App::open(config, service.app.clock.clone()).await.unwrap();
+    let run = maintenance::run(&hurried, Trigger::Cli, true, ()).await.unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Budget));
+    assert_eq!(purge(&service).await.outcome, Some(Outcome::Done));
+}
+
+/// What such a run leaves carries an id from the future: it is no measure for later clocks, and goes with the sweep.
+#[tokio::test]
+async fn a_run_that_was_refused_while_the_clock_was_ahead_refuses_none_after_it() {
+    use sea_orm::EntityTrait;
+
+    let (service, _admin) = start(days(1)).await;
+    purge(&service).await;
+    let ahead = service.now().plus_seconds(86_400 * 365);
+    let refused = Run {
+        outcome: Some(Outcome::Clock),
+        error: Some("the clock is ahead".to_owned()),
+        ..maintenance::history::begun("purge", "elsewhere", Trigger::Schedule, ahead)
+    };
+    maintenance::history::record(service.app.db.writer(), refused.clone()).await.unwrap();
+    assert_eq!(ailment(&service).await, "none");
+    service.advance_ms(1);
+    assert_eq!(purge(&service).await.outcome, Some(Outcome::Done));
+    let runs = entity::maintenance_run::Entity::find().all(service.app.db.reader()).await.unwrap();
+    assert!(runs.len() == 2 && runs.iter().all(|run| run.id != refused.id), "{runs:?}");
 }
 
 #[tokio::test]
@@ -171,4 +232,57 @@ async fn counters_and_old_runs_are_swept() {
     service.advance(days(31));
     purge(&service).await;
     assert_eq!(count().await, (0, 1));
+}
+
+/// Counters of attempts that are over, and runs that are kept no longer.
+async fn litter(service: &Service, many: usize) {
+    use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+
+    for number in 0..many {
+        let attempt =
+            entity::attempt::Model { subject: format!("login-name:{number}"), count: 1, expires_at: service.now() };
+        let attempt = entity::attempt::Entity::insert(attempt.into_active_model().reset_all());
+        attempt.exec_without_returning(service.app.db.writer()).await.unwrap();
+        let run = maintenance::history::begun("purge", "elsewhere", Trigger::Schedule, service.now());
+        maintenance::history::record(service.app.db.writer(), run).await.unwrap();
+    }
+}
+
+async fn littered(service: &Service) -> (u64, u64) {
+    use sea_orm::{EntityTrait, PaginatorTrait};
+
+    let attempts = entity::attempt::Entity::find().count(service.app.db.reader()).await.unwrap();
+    (attempts, entity::maintenance_run::Entity::find().count(service.app.db.reader()).await.unwrap())
+}
+
+#[tokio::test]
+async fn sweeping_goes_in_batches_too_and_one_of_each_sort_goes_when_the_time_is_up() {
+    let service = Service::with(|config| config.maintenance.batch_size = 10).await;
+    litter(&service, 25).await;
+    service.advance(days(31));
+    let mut config = service.app.config.clone();
+    config.maintenance.max_run = Duration::ZERO;
+    let hurried = daypass::app::App::open(config, service.app.clock.clone()).await.unwrap();
+    let run = maintenance::run(&hurried, Trigger::Cli, false, ()).await.unwrap();
+    assert_eq!((run.outcome, littered(&service).await), (Some(Outcome::Budget), (15, 16)));
+    let run = purge(&service).await;
+    assert_eq!((run.outcome, littered(&service).await), (Some(Outcome::Done), (0, 2)));
+}
+
+#[tokio::test]
+async fn sweeping_stops_when_asked_to() {
+    struct Stop(std::sync::Arc<daypass::app::App>);
+    impl maintenance::purge::Progress for Stop {
+        fn batch(&mut self, run: &Run) {
+            if run.batches == 2 {
+                let app = self.0.clone();
+                tokio::spawn(async move { app.maintenance.stop().await });
+            }
+        }
+    }
+    let service = Service::start().await;
+    litter(&service, 1).await;
+    service.advance(days(31));
+    let run = maintenance::run(&service.app, Trigger::Cli, false, Stop(service.app.clone())).await.unwrap();
+    assert_eq!((run.outcome, littered(&service).await), (Some(Outcome::Cancelled), (1, 2)));
 }

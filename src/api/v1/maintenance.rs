@@ -196,7 +196,8 @@ impl MaintenanceApi {
     #[oai(path = "/", method = "get", operation_id = "getMaintenance")]
     async fn status(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Json<MaintenanceStatus>, ApiError> {
         caller.must_be_admin()?;
-        let (newest, done) = history::last(app.db.reader(), "purge").await?;
+        let newest = history::newest(app.db.reader(), "purge", caller.now).await?;
+        let done = history::last_done(app.db.reader(), "purge").await?;
         let schedule = &app.maintenance.schedule;
         let purge = MaintenanceJob {
             name: "purge".to_owned(),

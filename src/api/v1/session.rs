@@ -321,9 +321,7 @@ impl SessionApi {
             users::change_own_password(&app, caller.user_id()?, current, new, caller.held.token.id, caller.now).await;
         match result {
             // The token is good; a 401 would make clients throw it away.
-            Err(Error::BadCredentials) => {
-                Err(ApiError::field(StatusCode::FORBIDDEN, "current_password", "is wrong"))
-            }
+            Err(Error::BadCredentials) => Err(ApiError::field(StatusCode::FORBIDDEN, "current_password", "is wrong")),
             other => Ok(other.map(|()| Done::NoContent)?),
         }
     }

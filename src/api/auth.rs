@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// What a request presents.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub enum Credential<'a> {
     /// Nothing that is a token.
     None,

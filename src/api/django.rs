@@ -137,7 +137,6 @@ fn error(text: &str) -> Json<Box<DjangoError>> {
 
 /// User name and password from JSON or a form, as lenient as Django: other fields are ignored, a missing one is for the
 /// door to judge. `FORM` only says which of the two the document names.
-#[derive(Debug)]
 pub struct Fields<const FORM: bool> {
     username: Option<String>,
     password: Option<String>,

@@ -204,7 +204,7 @@ impl Example for TokenInfo {
 }
 
 /// A token that was just made. The `token` is shown here once and never again.
-#[derive(Debug, Object)]
+#[derive(Object)]
 #[oai(example)]
 pub struct IssuedToken {
     /// The token: send it as `Authorization: Bearer <token>`.

@@ -99,3 +99,53 @@ fn search(file: &Path, secrets: &[String]) {
         }
     }
 }
+
+/// Tells whether a type can be printed for debugging, and so may end in a log line by a slip of the pen: what is derived
+/// shows every field.
+struct Probe<T>(std::marker::PhantomData<T>);
+
+trait Otherwise {
+    const PRINTS: bool = false;
+}
+
+impl<T> Otherwise for Probe<T> {}
+
+/// Found before the trait's, for types that have it.
+impl<T: std::fmt::Debug> Probe<T> {
+    const PRINTS: bool = true;
+}
+
+macro_rules! prints_itself {
+    ($($name:ty),+) => { [$((stringify!($name), Probe::<$name>::PRINTS)),+] };
+}
+
+#[test]
+fn what_holds_a_secret_does_not_print_it() {
+    use daypass::api::{
+        auth::Credential,
+        body::Body,
+        django::Fields,
+        json::IssuedToken,
+        v1::{
+            session::{LoginRequest, PasswordChange},
+            tokens::LeakedTokens,
+            users::{CreateUserRequest, UpdateUserRequest},
+        },
+    };
+
+    for (name, prints) in prints_itself!(
+        LoginRequest,
+        PasswordChange,
+        CreateUserRequest,
+        UpdateUserRequest,
+        Body<LoginRequest>,
+        LeakedTokens,
+        IssuedToken,
+        Fields<true>,
+        Credential<'static>
+    ) {
+        assert!(!prints, "{name} prints what it holds");
+    }
+    let [(_, prints)] = prints_itself!(daypass::api::json::TokenInfo);
+    assert!(prints, "the test tells one from the other");
+}

@@ -44,7 +44,7 @@ const BASIC: &str = "Basic realm=\"daypass\", charset=\"UTF-8\"";
 pub struct SessionApi;
 
 /// A user name and a password, and what is wanted of the token.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
 pub struct LoginRequest {
@@ -225,7 +225,7 @@ pub struct Me {
 }
 
 /// The present password and the one to come.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
 pub struct PasswordChange {

@@ -33,7 +33,7 @@ use crate::{
 pub struct UsersApi;
 
 /// A user to be made.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
 pub struct CreateUserRequest {
@@ -58,7 +58,7 @@ impl Example for CreateUserRequest {
 }
 
 /// What is to change of a user; what is left out stays.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(example)]
 pub struct UpdateUserRequest {

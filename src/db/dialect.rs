@@ -1,4 +1,5 @@
-//! Every statement that the three engines do not share. Nothing else in the code asks which one it talks to.
+//! Every statement that the three engines do not share. Besides this file only `db`'s own asks which one it talks to, to
+//! open it and to begin a transaction.
 
 use sea_orm::{
     ColumnTrait, Condition,
@@ -47,18 +48,27 @@ pub fn delete_some<C: ColumnTrait>(
     delete
 }
 
-/// Takes the lock under which schema steps run, so that replicas that start together do not race.
+/// Takes the lock under which schema steps run, so that replicas that start together do not race; answers 1 if it was to
+/// be had.
 ///
-/// On `SQLite` the transaction that the steps run in is the lock.
+/// On `SQLite` the transaction that the steps run in is the lock. `PostgreSQL`'s lock is the database's own; MariaDB's is
+/// the server's, so that the database must be in its name, which is at most 64 characters long.
 pub fn lock_schema(engine: Engine) -> Option<&'static str> {
     match engine {
-        Engine::Postgres => Some("SELECT 1 FROM (SELECT pg_advisory_xact_lock(7236837264)) AS locked"),
-        Engine::MySql => Some("SELECT GET_LOCK('daypass-schema', 60)"),
+        Engine::Postgres => Some("SELECT CAST(1 AS BIGINT) FROM (SELECT pg_advisory_xact_lock(7236837264)) AS locked"),
+        Engine::MySql => Some("SELECT CAST(GET_LOCK(CONCAT('daypass-schema-', MD5(DATABASE())), 60) AS SIGNED)"),
         Engine::Sqlite => None,
     }
 }
 
 /// Gives that lock back, where the end of the transaction does not.
 pub fn unlock_schema(engine: Engine) -> Option<&'static str> {
-    (engine == Engine::MySql).then_some("SELECT RELEASE_LOCK('daypass-schema')")
+    let unlock = "SELECT CAST(RELEASE_LOCK(CONCAT('daypass-schema-', MD5(DATABASE()))) AS SIGNED)";
+    (engine == Engine::MySql).then_some(unlock)
+}
+
+/// Lifts the limit on a statement's time, for the rest of the transaction, where there is one: waiting for another
+/// replica's schema steps, and the steps themselves, may take longer than any request's statement.
+pub fn take_your_time(engine: Engine) -> Option<&'static str> {
+    (engine == Engine::Postgres).then_some("SET LOCAL statement_timeout = 0")
 }

@@ -4,6 +4,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement};
 
 use super::{Db, dialect};
+use crate::error::Storage;
 
 /// One schema step and whether it has been taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,25 +49,67 @@ pub async fn status(db: &Db) -> Result<Vec<Step>, DbErr> {
 
 async fn lock(db: &Db) -> Result<DatabaseTransaction, DbErr> {
     let txn = db.begin().await?;
-    ask(&txn, dialect::lock_schema(db.engine())).await?;
+    if let Some(statement) = dialect::take_your_time(db.engine()) {
+        txn.execute_unprepared(statement).await?;
+    }
+    if let Some(statement) = dialect::lock_schema(db.engine()) {
+        held(ask(&txn, statement).await?)?;
+    }
     Ok(txn)
+}
+
+/// Without the lock two replicas could take the same step at once, so then nothing is done.
+fn held(answer: Option<i64>) -> Result<(), DbErr> {
+    if answer == Some(1) {
+        return Ok(());
+    }
+    Err(DbErr::Migration(
+        "the lock on the schema was not to be had within a minute: another process is changing it; wait until that is \
+         done, or end it, and try again"
+            .to_owned(),
+    ))
 }
 
 /// The lock is given back whether or not the steps went well; what they did is kept only if they did.
 async fn unlock(db: &Db, txn: DatabaseTransaction, result: Result<(), DbErr>) -> Result<(), DbErr> {
-    ask(&txn, dialect::unlock_schema(db.engine())).await?;
     match result {
-        Ok(()) => txn.commit().await,
+        Ok(()) => {
+            release(db, &txn).await?;
+            txn.commit().await
+        }
         Err(error) => {
+            // The steps' error says more than one that it brings about.
+            if let Err(error) = release(db, &txn).await {
+                tracing::warn!(error = %Storage::from(error), "the lock on the schema was not given back");
+            }
             txn.rollback().await?;
             Err(error)
         }
     }
 }
 
-async fn ask(txn: &DatabaseTransaction, statement: Option<&'static str>) -> Result<(), DbErr> {
-    if let Some(statement) = statement {
-        txn.query_one_raw(Statement::from_string(txn.get_database_backend(), statement)).await?;
+async fn release(db: &Db, txn: &DatabaseTransaction) -> Result<(), DbErr> {
+    match dialect::unlock_schema(db.engine()) {
+        Some(statement) => ask(txn, statement).await.map(drop),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+async fn ask(txn: &DatabaseTransaction, statement: &'static str) -> Result<Option<i64>, DbErr> {
+    let row = txn.query_one_raw(Statement::from_string(txn.get_database_backend(), statement)).await?;
+    row.map_or(Ok(None), |row| row.try_get_by_index(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_not_held_is_an_error_that_says_what_to_do() {
+        assert!(held(Some(1)).is_ok());
+        for refused in [Some(0), None] {
+            let error = held(refused).unwrap_err().to_string();
+            assert!(error.contains("another process") && error.contains("try again"), "{error}");
+        }
+    }
 }

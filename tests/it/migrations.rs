@@ -1,8 +1,10 @@
 //! The schema: up and down on every engine, and every column round trip.
 
-use daypass::db::migrate;
+use std::time::Duration;
+
+use daypass::db::{dialect, migrate};
 use entity::{DigestAlgorithm, Scopes, Timestamp, TokenDigest, token};
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
 use crate::support::Service;
@@ -64,4 +66,43 @@ async fn the_database_tells_its_time() {
     let system = daypass::clock::Clock::System.now();
     let skew = service.app.db.now().await.unwrap().millis_since(system);
     assert!(skew.abs() < 5_000, "{skew} ms");
+}
+
+/// Holds the lock under which a service's schema changes.
+async fn lock_schema(service: &Service) -> DatabaseTransaction {
+    let txn = service.app.db.begin().await.unwrap();
+    if let Some(lock) = dialect::lock_schema(service.app.db.engine()) {
+        txn.execute_unprepared(lock).await.unwrap();
+    }
+    txn
+}
+
+async fn unlock_schema(service: &Service, txn: DatabaseTransaction) {
+    if let Some(unlock) = dialect::unlock_schema(service.app.db.engine()) {
+        txn.execute_unprepared(unlock).await.unwrap();
+    }
+    txn.commit().await.unwrap();
+}
+
+/// However long: the limit on a statement's time does not hold here.
+#[tokio::test]
+async fn a_replica_waits_until_another_is_done_with_the_schema() {
+    let service = Service::with(|config| config.database.statement_timeout = Duration::from_millis(100)).await;
+    let replica = service.replica().await;
+    let txn = lock_schema(&service).await;
+    let waiting = tokio::spawn(async move { migrate::up(&replica.app.db).await });
+    // The limit is the database's own, by its own clock.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!waiting.is_finished());
+    unlock_schema(&service, txn).await;
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn another_databases_schema_is_not_waited_for() {
+    let service = Service::start().await;
+    let txn = lock_schema(&service).await;
+    let other = tokio::time::timeout(Duration::from_secs(30), Service::start()).await;
+    assert!(other.is_ok());
+    unlock_schema(&service, txn).await;
 }

@@ -5,7 +5,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 use poem::{Server, listener::TcpAcceptor};
 use tokio::net::TcpListener;
 
-use crate::{api, app::App, maintenance::scheduler};
+use crate::{api, app::App, maintenance::scheduler, telemetry};
 
 /// How long a request that is under way may take once the service was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -14,6 +14,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// flight and the purge's batch in hand, and closes the database.
 pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let mut scheduler = scheduler::start(&app).await.map_err(io::Error::other)?;
+    let tidying = tokio::spawn(telemetry::tidy());
     let acceptor = TcpAcceptor::from_tokio(listener)?;
     let served =
         Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(api::routes(&app), shutdown, Some(DRAIN)).await;
@@ -22,6 +23,7 @@ pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Out
         tracing::warn!(%error, "the scheduler did not stop");
     }
     app.maintenance.stop().await;
+    tidying.abort();
     app.db.close().await;
     tracing::info!("stopped");
     served

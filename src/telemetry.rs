@@ -64,14 +64,31 @@ pub fn count() {
     });
 }
 
-/// What was counted, as Prometheus reads it.
-pub fn render() -> String {
-    METRICS.get().and_then(Option::as_ref).map(PrometheusHandle::render).unwrap_or_default()
+/// Tidies up behind the counting, again and again for as long as it is polled: what was measured is otherwise kept sample
+/// by sample until somebody asks for the metrics, and perhaps nobody ever does.
+pub async fn tidy() {
+    let mut due = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        due.tick().await;
+        if let Some(metrics) = METRICS.get().and_then(Option::as_ref) {
+            metrics.run_upkeep();
+            tracing::trace!("the metrics are tidy");
+        }
+    }
 }
 
-/// One request was answered. `route` is its pattern, never its path: a path would be a series of its own each.
+/// What was counted, as Prometheus reads it; none where counting could not begin.
+pub fn render() -> Option<String> {
+    METRICS.get().and_then(Option::as_ref).map(PrometheusHandle::render)
+}
+
+/// One request was answered. `route` is its pattern, never its path, and a method that nobody answers has no name: either
+/// would let strangers make as many series as they like.
 pub fn answered(method: &Method, route: &str, status: StatusCode, took: Duration) {
-    let labels = [("method", method.to_string()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
+    const KNOWN: [Method; 7] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let method = KNOWN.iter().find(|known| *known == method).map_or("other", Method::as_str);
+    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
     metrics::histogram!("daypass_http_request_duration_seconds", &labels).record(took);
 }
 

@@ -9,8 +9,15 @@ use poem_openapi::{
     payload::{Json, PlainText},
 };
 
-use super::tags::Tag;
-use crate::{app::App, clock::TOLERATED_SKEW, db::migrate, error::Storage, maintenance::history, telemetry};
+use super::{problem::ApiError, tags::Tag};
+use crate::{
+    app::App,
+    clock::TOLERATED_SKEW,
+    db::migrate,
+    error::{Error, Storage},
+    maintenance::history,
+    telemetry,
+};
 
 /// The service doors.
 #[derive(Debug)]
@@ -90,8 +97,9 @@ impl ServiceApi {
 
     /// Metrics for Prometheus
     #[oai(path = "/metrics", method = "get", operation_id = "getMetrics")]
-    async fn metrics(&self) -> PlainText<String> {
-        PlainText(telemetry::render())
+    async fn metrics(&self) -> Result<PlainText<String>, ApiError> {
+        let metrics = telemetry::render();
+        Ok(PlainText(metrics.ok_or_else(|| Error::Internal("nothing is counted in this process".to_owned()))?))
     }
 }
 

@@ -18,26 +18,24 @@ pub async fn start(app: &Arc<App>) -> Result<JobScheduler, JobSchedulerError> {
     let shared = Arc::clone(app);
     let job = Job::new_async(app.maintenance.schedule.as_str(), move |_, _| {
         let app = Arc::clone(&shared);
-        Box::pin(async move { tick(app, Trigger::Schedule).await })
+        Box::pin(async move { tick(&app, Trigger::Schedule) })
     })?;
     scheduler.add(job).await?;
     scheduler.start().await?;
-    tokio::spawn(tick(Arc::clone(app), Trigger::Start));
+    tick(app, Trigger::Start);
     Ok(scheduler)
 }
 
-/// One tick, tracked so that stopping waits for it; one that meets a run still under way is not needed.
-async fn tick(app: Arc<App>, trigger: Trigger) {
-    let tracked = app.maintenance.tasks.clone();
-    tracked
-        .track_future(async {
-            match run(&app, trigger, false, ()).await {
-                Ok(_) => {}
-                Err(NotStarted::Running(running)) => {
-                    tracing::info!(run_id = %running.id, "the last purge is still running; this one is left out");
-                }
-                Err(NotStarted::Failed(error)) => tracing::error!(%error, "a purge could not begin"),
+/// One tick, tracked from the start so that stopping waits for it; one that meets a run still under way is not needed.
+fn tick(app: &Arc<App>, trigger: Trigger) {
+    let shared = Arc::clone(app);
+    app.maintenance.tasks.spawn(async move {
+        match run(&shared, trigger, false, ()).await {
+            Ok(_) => {}
+            Err(NotStarted::Running(running)) => {
+                tracing::info!(run_id = %running.id, "the last purge is still running; this one is left out");
             }
-        })
-        .await;
+            Err(NotStarted::Failed(error)) => tracing::error!(%error, "a purge could not begin"),
+        }
+    });
 }

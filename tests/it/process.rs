@@ -159,3 +159,11 @@ fn the_purge_runs_at_start_and_on_schedule() {
     });
     assert_eq!(triggers.last().map(String::as_str), Some("start"), "{triggers:?}");
 }
+
+/// What was measured is kept sample by sample until then, and nobody need ever ask for the metrics.
+#[test]
+fn the_metrics_are_tidied_without_being_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), daypass(folder.path()).env("DAYPASS_LOG__LEVEL", "trace"));
+    served.until(|| served.stderr().contains("the metrics are tidy").then_some(()));
+}

@@ -61,3 +61,15 @@ async fn requests_are_counted_by_route_pattern() {
     assert!(series("200") && series("400"), "{}", metrics.text);
     assert!(!metrics.text.contains(&id) && !metrics.text.contains(&session));
 }
+
+#[tokio::test]
+async fn a_method_that_nobody_knows_makes_no_series_of_its_own() {
+    daypass::telemetry::count();
+    let service = Service::start().await;
+    for method in ["STRANGE", "STRANGER", "TRACE"] {
+        service.send(method.parse().unwrap(), "/healthz", &[], "").await.is_problem(405);
+    }
+    let metrics = service.get("/metrics", None).await.is(200).text.clone();
+    assert!(metrics.contains(r#"{method="other",route="/healthz",status="405""#), "{metrics}");
+    assert!(!metrics.contains("STRANGE") && !metrics.contains("TRACE"), "{metrics}");
+}

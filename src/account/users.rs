@@ -97,9 +97,15 @@ pub async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<user::Model, Er
     row.ok_or(Error::NotFound("user"))
 }
 
-/// The user of this name, in any case, unless deleted.
-pub async fn find_by_name(db: &impl ConnectionTrait, canonical: &str) -> Result<Option<user::Model>, DbErr> {
-    user::Entity::find().filter(user::Column::CanonicalName.eq(canonical)).one(db).await
+/// The user of this name, in any case, unless deleted. What can be nobody's name is not looked up: databases do not take
+/// every text.
+pub async fn find_by_name(db: &impl ConnectionTrait, name: &str) -> Result<Option<user::Model>, DbErr> {
+    let Ok(name) = Username::parse(name) else { return Ok(None) };
+    user::Entity::find()
+        .filter(user::Column::CanonicalName.eq(name.canonical()))
+        .filter(user::Column::DeletedAt.is_null())
+        .one(db)
+        .await
 }
 
 /// One page of users, newest first: made before the one named by `after`.

@@ -109,7 +109,7 @@ impl Command {
 
 /// The user of this name.
 pub(super) async fn find(app: &App, name: &str) -> Result<user::Model, Failure> {
-    let user = users::find_by_name(app.db.reader(), &name.to_ascii_lowercase()).await?;
+    let user = users::find_by_name(app.db.reader(), name).await?;
     Ok(user.ok_or(Error::NotFound("user"))?)
 }
 

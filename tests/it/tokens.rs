@@ -155,3 +155,23 @@ async fn a_name_may_be_anything_that_can_be_read() {
     }
     service.advance(days(1));
 }
+
+#[tokio::test]
+async fn what_can_be_nobodys_name_is_nobodys() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    service.session("alice", &[]).await;
+    let users = service.get("/v1/users", Some(&admin)).await.member("items");
+    let alice = users.as_array().unwrap().iter().find(|user| user["username"] == "alice").unwrap();
+    let id = alice["id"].as_str().unwrap();
+    service.delete(&format!("/v1/users/{id}"), Some(&admin)).await.is(204);
+    for nobody in [format!("deleted:{id}"), "a\u{0}b".to_owned(), "\u{1f511}".to_owned(), "x".repeat(10_000)] {
+        let issued = service.issue(&admin, json!({ "user": nobody })).await;
+        issued.is_about(422, "user");
+        let encoded: String = nobody.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let listed = service.get(&format!("/v1/tokens?user={encoded}"), Some(&admin)).await;
+        assert_eq!(listed.is(200).member("items"), json!([]), "{nobody:?}");
+        let found = daypass::account::users::find_by_name(service.app.db.reader(), &nobody).await.unwrap();
+        assert!(found.is_none(), "{nobody:?}");
+    }
+}

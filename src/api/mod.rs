@@ -1,4 +1,5 @@
-//! HTTP. The operations are listed in [`openapi::service`], the files in [`pages::routes`]. What a request means is decided below, in [`crate::token`] and [`crate::account`].
+//! HTTP. The operations are listed in [`openapi::service`], the files in [`pages::routes`]. What a request means is
+//! decided below, in [`crate::token`] and [`crate::account`].
 
 pub mod auth;
 pub mod body;
@@ -29,7 +30,7 @@ pub fn routes(app: &Arc<App>) -> impl Endpoint<Output = Response> + use<> {
     let state = Arc::clone(app);
     routes
         .data(Arc::clone(app))
-        // Django's paths end in a slash, ours do not, and people type either.
-        .with(NormalizePath::new(TrailingSlash::Trim))
         .around(move |next, request| shell::shell(next, Arc::clone(&state), request))
+        // Django's paths end in a slash, ours do not, and people type either: everything inside sees none.
+        .with(NormalizePath::new(TrailingSlash::Trim))
 }

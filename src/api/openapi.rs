@@ -41,7 +41,7 @@ pub fn yaml() -> &'static str {
     &TEXT
 }
 
-/// The methods that the path of a request answers, for `Allow`.
+/// The methods that the path of a request answers, for `Allow`. A slash at the end makes no difference.
 pub fn methods_of(path: &str) -> String {
     let paths = DOCUMENT["paths"].as_object().into_iter().flatten();
     // Of two that fit, the one with fewer parameters is meant.
@@ -59,7 +59,7 @@ pub fn methods_of(path: &str) -> String {
 }
 
 fn matches(template: &str, path: &str) -> bool {
-    let (mut template, mut path) = (template.split('/'), path.split('/'));
+    let (mut template, mut path) = (segments(template), segments(path));
     loop {
         match (template.next(), path.next()) {
             (None, None) => return true,
@@ -67,6 +67,10 @@ fn matches(template: &str, path: &str) -> bool {
             _ => return false,
         }
     }
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.trim_end_matches('/').split('/')
 }
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {

@@ -139,3 +139,14 @@ async fn a_prefix_of_old_is_still_accepted() {
         assert_eq!(checked.is_ok(), status == 200, "{checked:?}");
     }
 }
+
+#[tokio::test]
+async fn a_slash_at_the_end_makes_no_difference() {
+    let service = Service::start().await;
+    let token = service.session("alice", &[]).await;
+    let bearer = [("authorization", format!("Bearer {token}"))];
+    for path in ["/v1/check", "/v1/check/"] {
+        let answer = service.send(Method::POST, path, &bearer, "x".repeat(65 * 1024)).await;
+        assert_eq!(answer.is(200).header("vary"), "Authorization", "{path}");
+    }
+}

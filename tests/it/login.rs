@@ -172,3 +172,37 @@ async fn the_limit_on_a_users_tokens_is_kept() {
     evicting.check(&tokens[1]).await.is(200);
     evicting.check(&tokens[2]).await.is(200);
 }
+
+// base64 of `alice:correct horse battery staple`
+const BASIC: &str = "Basic YWxpY2U6Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZQ==";
+
+#[tokio::test]
+async fn two_authorization_fields_are_one_too_many_whatever_they_are() {
+    let service = Service::start().await;
+    let token = service.session("alice", &[]).await;
+    let json = ("content-type", "application/json".to_owned());
+    let body = json!({ "username": "alice", "password": PASSWORD }).to_string();
+    let bearer = format!("Bearer {token}");
+    for (first, second) in [(BASIC, BASIC), (BASIC, &*bearer), (&*bearer, BASIC), (&*bearer, &*bearer), ("x", "y")] {
+        let headers = [("authorization", first.to_owned()), ("authorization", second.to_owned()), json.clone()];
+        let answer = service.send(Method::POST, "/v1/login", &headers, body.clone()).await;
+        let challenge = answer.is_problem(400).header("www-authenticate");
+        assert!(challenge.contains("error=\"invalid_request\""), "{first}, {second}: {challenge}");
+    }
+    // One of another scheme is an old token that the client sends along.
+    service.send(Method::POST, "/v1/login", &[("authorization", bearer), json], body).await.is(200);
+}
+
+#[tokio::test]
+async fn beside_http_basic_only_json_is_read() {
+    let service = Service::start().await;
+    service.user("alice", &[]).await;
+    let basic = ("authorization", BASIC.to_owned());
+    for media_type in ["application/x-www-form-urlencoded", "text/plain", ""] {
+        let headers = [basic.clone(), ("content-type", media_type.to_owned())];
+        service.send(Method::POST, "/v1/login", &headers, r#"{"ttl": 90}"#).await.is_problem(415);
+        // Nothing has no type: clients that name one without sending anything mean no harm.
+        service.send(Method::POST, "/v1/login", &headers, "").await.is(200);
+    }
+    service.send(Method::POST, "/v1/login", &[basic], r#"{"ttl": 90}"#).await.is_problem(415);
+}

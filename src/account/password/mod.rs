@@ -29,6 +29,11 @@ impl Password {
         Self(Zeroizing::new(text))
     }
 
+    /// Whether it has more bytes than this.
+    pub fn is_longer_than(&self, bytes: usize) -> bool {
+        self.0.len() > bytes
+    }
+
     fn as_str(&self) -> &str {
         &self.0
     }

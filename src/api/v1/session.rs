@@ -20,11 +20,11 @@ use serde::Deserialize;
 use crate::{
     account::{
         login::{self, Credentials},
-        password::Password,
+        password::{Password, policy::Refusal},
         users,
     },
     api::{
-        auth::Caller,
+        auth::{self, Caller, Credential, credential},
         body::{self, Body},
         client_address, form,
         json::{IssuedToken, TokenInfo, User},
@@ -124,13 +124,19 @@ impl<'a> ApiExtractor<'a> for Login {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let bytes = body::read(body).await?;
-        Ok(read_login(request, &bytes)?)
+        let longest = auth::app(request)?.config.passwords.max_length;
+        Ok(read_login(request, &bytes, longest)?)
     }
 }
 
-fn read_login(request: &Request, bytes: &[u8]) -> Result<Login, ApiError> {
+fn read_login(request: &Request, bytes: &[u8], longest: usize) -> Result<Login, ApiError> {
     if let Some(credentials) = basic(request)? {
-        let beside = if bytes.is_empty() { Beside::default() } else { body::from_json(bytes)? };
+        let beside = match bytes {
+            [] => Beside::default(),
+            _ if body::is(request, "application/json") => body::from_json(bytes)?,
+            _ => return Err(body::unsupported("application/json")),
+        };
+        hashable("password", &credentials.password, longest)?;
         let wanted = wanted(beside.name, beside.ttl, beside.idle_timeout, beside.scopes)?;
         return Ok(Login { credentials, by_basic: true, wanted });
     }
@@ -143,26 +149,53 @@ fn read_login(request: &Request, bytes: &[u8]) -> Result<Login, ApiError> {
             return Err(body::unsupported("application/json"));
         };
     let credentials = Credentials { username, password: Password::new(password) };
+    hashable("password", &credentials.password, longest)?;
     Ok(Login { credentials, by_basic: false, wanted: wanted(name, ttl, idle_timeout, scopes)? })
+}
+
+/// Refuses what is longer than any password may be, before it is hashed: it is nobody's, and hashing takes its time.
+fn hashable(field: &'static str, password: &Password, longest: usize) -> Result<(), Error> {
+    if password.is_longer_than(longest) {
+        return Err(Error::invalid(field, Refusal::TooLong(longest).to_string()));
+    }
+    Ok(())
+}
+
+/// Why an `Authorization` field cannot be read as a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadBasic {
+    /// It is there more than once, or is no single credential.
+    Unreadable,
+    /// What follows `Basic` is no user name and password.
+    Malformed,
+}
+
+impl From<BadBasic> for ApiError {
+    fn from(bad: BadBasic) -> Self {
+        match bad {
+            BadBasic::Unreadable => Self::bad_credentials_format("Authorization must be there once"),
+            BadBasic::Malformed => {
+                Self::new(StatusCode::BAD_REQUEST, "Authorization: Basic must hold user name and password.")
+            }
+        }
+    }
 }
 
 /// HTTP Basic (RFC 7617), if the request has it: UTF-8, and the user name ends at the first colon.
 ///
 /// Another scheme is no login: clients that have an old token send it along.
-pub fn basic(request: &Request) -> Result<Option<Credentials>, ApiError> {
-    let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
-    let value = fields.next().and_then(|field| field.to_str().ok()).unwrap_or_default().trim();
+pub fn basic(request: &Request) -> Result<Option<Credentials>, BadBasic> {
+    if credential(request.headers()) == Credential::Unreadable {
+        return Err(BadBasic::Unreadable);
+    }
+    let value = request.header(header::AUTHORIZATION).unwrap_or_default().trim();
     let (scheme, encoded) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("basic") {
         return Ok(None);
     }
-    let bad = || ApiError::new(StatusCode::BAD_REQUEST, "Authorization: Basic must hold user name and password, once.");
-    if fields.next().is_some() {
-        return Err(bad());
-    }
     let decoded = BASE64_STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let decoded = zeroize::Zeroizing::new(decoded.ok_or_else(bad)?);
-    let (username, password) = decoded.split_once(':').ok_or_else(bad)?;
+    let decoded = zeroize::Zeroizing::new(decoded.ok_or(BadBasic::Malformed)?);
+    let (username, password) = decoded.split_once(':').ok_or(BadBasic::Malformed)?;
     Ok(Some(Credentials { username: username.to_owned(), password: Password::new(password.to_owned()) }))
 }
 
@@ -251,7 +284,8 @@ impl SessionApi {
     /// Log in
     ///
     /// Trades a user name and a password for a `session` token. A form body with the same fields (`scopes` separated by
-    /// spaces) and HTTP Basic are accepted too. An unknown name, a wrong password and a disabled user get the same answer.
+    /// spaces) and HTTP Basic are accepted too; beside HTTP Basic the other fields may stand as JSON, and a form is 415.
+    /// An unknown name, a wrong password and a disabled user get the same answer.
     #[oai(path = "/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
@@ -317,6 +351,7 @@ impl SessionApi {
     ) -> Result<Done, ApiError> {
         let PasswordChange { current_password, new_password } = change.0;
         let (current, new) = (Password::new(current_password), Password::new(new_password));
+        hashable("current_password", &current, app.config.passwords.max_length)?;
         let result =
             users::change_own_password(&app, caller.user_id()?, current, new, caller.held.token.id, caller.now).await;
         match result {

@@ -18,7 +18,7 @@ use super::{
     body, client_address, form,
     json::Time,
     tags::Tag,
-    v1::session::{self, Done},
+    v1::session::{self, BadBasic, Done},
 };
 use crate::{
     account::{
@@ -122,6 +122,9 @@ pub enum Shut {
     /// Too many attempts.
     #[oai(status = 429)]
     Throttled(Json<Box<DjangoError>>, #[oai(header = "Retry-After")] u64),
+    /// A defect; the log knows more.
+    #[oai(status = 500)]
+    Broken(Json<Box<DjangoError>>),
     /// The service cannot answer truly right now.
     #[oai(status = 503)]
     Unavailable(Json<Box<DjangoError>>, #[oai(header = "Retry-After")] u64),
@@ -135,27 +138,38 @@ fn error(text: &str) -> Json<Box<DjangoError>> {
     Json(Box::new(DjangoError { error: Some(text.to_owned()), ..Default::default() }))
 }
 
-/// User name and password from JSON or a form, as lenient as Django: other fields are ignored, a missing one is for the
-/// door to judge. `FORM` only says which of the two the document names.
+/// User name and password from JSON or a form, as lenient as Django: other fields are ignored, a missing or blank one is
+/// for the door to judge. `FORM` only says which of the two the document names.
 pub struct Fields<const FORM: bool> {
     username: Option<String>,
     password: Option<String>,
 }
 
 impl<const FORM: bool> Fields<FORM> {
-    /// Both, if both are there.
+    /// Both, if both say something.
     fn credentials(self) -> Option<Credentials> {
         let (username, password) = self.username.zip(self.password)?;
-        Some(Credentials { username, password: Password::new(password) })
+        let blank = is_blank(&username) || password.is_empty();
+        (!blank).then(|| Credentials { username, password: Password::new(password) })
     }
 
-    /// Both, or Django REST framework's complaint about what is missing.
+    /// Both, or Django REST framework's complaint about what is missing or blank.
     fn required(self) -> Result<Credentials, Shut> {
-        let missing = |field: &Option<String>| field.is_none().then(|| vec!["This field is required.".to_owned()]);
-        let (username, password) = (missing(&self.username), missing(&self.password));
+        let complaint = |field: &Option<String>, is_blank: fn(&str) -> bool| match field {
+            None => Some(vec!["This field is required.".to_owned()]),
+            Some(text) if is_blank(text) => Some(vec!["This field may not be blank.".to_owned()]),
+            Some(_) => None,
+        };
+        let username = complaint(&self.username, is_blank);
+        let password = complaint(&self.password, str::is_empty);
         let complaint = Json(Box::new(DjangoError { username, password, ..Default::default() }));
         self.credentials().ok_or(Shut::BadRequest(complaint))
     }
+}
+
+/// Blanks around a name do not count; those of a password do.
+fn is_blank(name: &str) -> bool {
+    name.trim().is_empty()
 }
 
 impl<'a, const FORM: bool> ApiExtractor<'a> for Fields<FORM> {
@@ -190,17 +204,14 @@ fn read_fields<const FORM: bool>(request: &Request, bytes: &[u8]) -> Result<Fiel
     }
     if body::is(request, "application/x-www-form-urlencoded") {
         let bad = |bad: form::BadForm| Shut::BadRequest(detail(format!("Form parse error - {bad}")));
-        let mut form = form::parse(bytes).map_err(bad)?;
+        let mut form = form::parse_with_blanks(bytes).map_err(bad)?;
         return Ok(Fields { username: form.remove("username"), password: form.remove("password") });
     }
     if body::is(request, "application/json") {
         let bad = |_| Shut::BadRequest(detail("JSON parse error - the body is not JSON"));
         let json: serde_json::Value = serde_json::from_slice(bytes).map_err(bad)?;
-        let text = |field: &str| json.get(field).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
-        return Ok(Fields {
-            username: text("username").map(str::to_owned),
-            password: text("password").map(str::to_owned),
-        });
+        let text = |field: &str| json.get(field).and_then(|value| value.as_str()).map(str::to_owned);
+        return Ok(Fields { username: text("username"), password: text("password") });
     }
     let media_type = request.content_type().unwrap_or_default();
     Err(Shut::UnsupportedMediaType(detail(format!("Unsupported media type \"{media_type}\" in request."))))
@@ -281,7 +292,10 @@ impl DjangoApi {
         fields: Fields<false>,
     ) -> Result<Json<KnoxToken>, Shut> {
         let wrong = |text| Shut::Unauthorized(detail(text), "Basic realm=\"api\"".to_owned());
-        let unreadable = |_| wrong("Invalid basic header. Credentials not correctly base64 encoded.");
+        let unreadable = |bad| match bad {
+            BadBasic::Unreadable => wrong("Invalid basic header. Credentials string should not contain spaces."),
+            BadBasic::Malformed => wrong("Invalid basic header. Credentials not correctly base64 encoded."),
+        };
         let issued = match session::basic(request).map_err(unreadable)? {
             Some(basic) => log_in(&app, request, basic).await?.ok_or_else(|| wrong("Invalid username/password."))?,
             None => log_in(&app, request, fields.required()?).await?.ok_or_else(unable)?,
@@ -315,8 +329,12 @@ impl DjangoApi {
     }
 }
 
-/// Logs in; bad credentials are `None`, for each door has its own words for them.
+/// Logs in; bad credentials are `None`, for each door has its own words for them. What is longer than any password may be
+/// is one, and is not hashed to find out.
 async fn log_in(app: &App, request: &Request, credentials: Credentials) -> Result<Option<Issued>, Shut> {
+    if credentials.password.is_longer_than(app.config.passwords.max_length) {
+        return Ok(None);
+    }
     let from = client_address::of(request, &app.config.trusted_proxies);
     match login::login(app, from, credentials, &Wanted::default(), app.clock.now()).await {
         Ok(issued) => Ok(Some(issued)),
@@ -348,6 +366,9 @@ fn held(bearer: Bearer, request: &Request) -> Result<Held, Shut> {
             Err(denied("Invalid token header. No credentials provided."))
         }
         Err(NotHeld::Missing) => Err(denied("Authentication credentials were not provided.")),
+        Err(NotHeld::Unreadable) if is_one_word(request) => {
+            Err(denied("Invalid token header. Token string should not contain invalid characters."))
+        }
         Err(NotHeld::Unreadable) => Err(denied("Invalid token header. Token string should not contain spaces.")),
         Err(NotHeld::Failed(Failure::Refused(_))) => Err(denied("Invalid token.")),
         Err(NotHeld::Failed(Failure::Unanswered(cause))) => Err(cause.into()),
@@ -356,6 +377,14 @@ fn held(bearer: Bearer, request: &Request) -> Result<Held, Shut> {
 
 fn is_bare_scheme(request: &Request) -> bool {
     request.header(header::AUTHORIZATION).is_some_and(|value| value.trim().eq_ignore_ascii_case("token"))
+}
+
+/// Whether what follows the scheme is one word, of whatever bytes; two `Authorization` fields are not.
+fn is_one_word(request: &Request) -> bool {
+    let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
+    let (first, second) = (fields.next(), fields.next());
+    let words = |bytes: &[u8]| bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count();
+    second.is_none() && first.is_some_and(|field| words(field.as_bytes()) <= 2)
 }
 
 impl From<Error> for Shut {
@@ -371,15 +400,24 @@ impl From<Error> for Shut {
                 Self::Forbidden(detail("You do not have permission to perform this action."))
             }
             Error::Invalid { message, .. } => Self::BadRequest(detail(message)),
-            Error::Busy | Error::Storage(_) | Error::Internal(_) => {
+            Error::Busy => Self::unavailable(),
+            Error::Storage(cause) => {
+                tracing::error!(%cause, "the database failed a request");
+                Self::unavailable()
+            }
+            Error::Internal(cause) => {
                 tracing::error!(%cause, "a request failed");
-                Self::Unavailable(detail("Service temporarily unavailable, try again later."), 1)
+                Self::Broken(detail("Internal server error."))
             }
         }
     }
 }
 
 impl Shut {
+    fn unavailable() -> Self {
+        Self::Unavailable(detail("Service temporarily unavailable, try again later."), 1)
+    }
+
     fn throttled(wait: Duration) -> Self {
         let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
         let unit = if seconds == 1 { "second" } else { "seconds" };

@@ -27,6 +27,13 @@ pub enum BadForm {
 
 /// Reads a form: each parameter once. A parameter without a value counts as absent (RFC 6749 §3.2).
 pub fn parse(body: &[u8]) -> Result<HashMap<String, String>, BadForm> {
+    let mut form = parse_with_blanks(body)?;
+    form.retain(|_, value| !value.is_empty());
+    Ok(form)
+}
+
+/// Reads a form: each parameter once, also one without a value.
+pub fn parse_with_blanks(body: &[u8]) -> Result<HashMap<String, String>, BadForm> {
     let mut form = HashMap::new();
     let mut seen = 0;
     for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -42,7 +49,6 @@ pub fn parse(body: &[u8]) -> Result<HashMap<String, String>, BadForm> {
         }
         form.insert(name, value);
     }
-    form.retain(|_, value| !value.is_empty());
     Ok(form)
 }
 

@@ -32,7 +32,12 @@ async fn the_seeds_four_pairs_work() {
 async fn bad_credentials_get_each_doors_own_words() {
     let service = Service::start().await;
     service.user("alice", &[]).await;
-    for body in [json!({ "username": "alice", "password": "wrong" }), json!({ "username": "alice" }), json!({})] {
+    for body in [
+        json!({ "username": "alice", "password": "wrong" }),
+        json!({ "username": "alice" }),
+        json!({ "username": "", "password": "" }),
+        json!({}),
+    ] {
         let api = service.post("/api/login/", None, body.clone()).await;
         assert_eq!(api.is(401).json(), json!({ "error": "Invalid Credentials" }));
         let custom = service.post("/custom_login/", None, body).await;
@@ -44,6 +49,13 @@ async fn bad_credentials_get_each_doors_own_words() {
         assert_eq!(service.post(path, None, wrong.clone()).await.is(400).json(), unable);
         let missing = service.post(path, None, json!({ "password": "x" })).await;
         assert_eq!(missing.is(400).json(), json!({ "username": ["This field is required."] }));
+        for blank in ["", " "] {
+            let blank = service.post(path, None, json!({ "username": blank, "password": "" })).await;
+            let words = json!(["This field may not be blank."]);
+            assert_eq!(blank.is(400).json(), json!({ "username": words, "password": words }));
+        }
+        let blank = service.form(path, "username=&password=x").await;
+        assert_eq!(blank.is(400).json(), json!({ "username": ["This field may not be blank."] }));
         let both = service.form(path, "").await;
         assert_eq!(both.is(400).json()["password"], json!(["This field is required."]));
     }
@@ -81,6 +93,8 @@ async fn a_token_that_does_not_work_gets_rest_frameworks_words() {
         ("Token", "Invalid token header. No credentials provided."),
         ("Token a b", "Invalid token header. Token string should not contain spaces."),
         ("Token nonsense", "Invalid token."),
+        ("Token caf\u{e9}", "Invalid token header. Token string should not contain invalid characters."),
+        ("Token caf\u{e9} b", "Invalid token header. Token string should not contain spaces."),
     ] {
         let answer = ask(&service, Method::GET, path, authorization).await;
         assert_eq!(answer.is(401).json(), json!({ "detail": words }), "{authorization}");
@@ -145,4 +159,26 @@ async fn beyond_the_login_limit_they_throttle() {
         assert_eq!(answer.is(429).json(), json!({ "detail": words }), "{path}");
         assert_eq!(answer.header("retry-after"), "900");
     }
+}
+
+#[tokio::test]
+async fn two_authorization_fields_are_refused_in_the_doors_own_words() {
+    let service = Service::start().await;
+    let token = service.session("alice", &[]).await;
+    let twice = |value: &str| [("authorization", value.to_owned()), ("authorization", value.to_owned())];
+    let both = service.send(Method::GET, "/api/protected/", &twice(&format!("Token {token}")), "").await;
+    let words = "Invalid token header. Token string should not contain spaces.";
+    assert_eq!(both.is(401).json(), json!({ "detail": words }));
+    let both = service.send(Method::POST, "/api/auth/login/", &twice("Basic YTpi"), "").await;
+    let words = "Invalid basic header. Credentials string should not contain spaces.";
+    assert_eq!(both.is(401).json(), json!({ "detail": words }));
+}
+
+#[tokio::test]
+async fn a_defect_is_500_and_a_full_queue_503() {
+    use daypass::{api::django::Shut, error::Error};
+
+    let status = |error: Error| poem::IntoResponse::into_response(Shut::from(error)).status().as_u16();
+    assert_eq!(status(Error::Internal("secret".to_owned())), 500);
+    assert_eq!(status(Error::Busy), 503);
 }

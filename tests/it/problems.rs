@@ -1,5 +1,6 @@
 //! What bad input gets: a 4xx that names what is wrong, and nothing else happens.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use poem::http::Method;
 use serde_json::json;
 
@@ -127,7 +128,22 @@ async fn a_password_of_1025_bytes_is_refused_before_it_is_hashed() {
     let long = "\u{e9}".repeat(512) + "x";
     let body = json!({ "username": "alice", "password": long });
     service.post("/v1/users", Some(&admin), body.clone()).await.is_about(422, "password");
-    service.post("/v1/login", None, body).await.is_problem(401);
+    let change = json!({ "current_password": long, "new_password": "quiet rivers run deeper than most" });
+    let answer = service.json(Method::PUT, "/v1/me/password", Some(&admin), change).await;
+    answer.is_about(422, "current_password");
+    service.post("/v1/login", None, body.clone()).await.is_about(422, "password");
+    service.form("/v1/login", &format!("username=alice&password={}", "x".repeat(1025))).await.is_about(422, "password");
+    let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("alice:{long}")));
+    let by_basic = service.send(Method::POST, "/v1/login", &[("authorization", basic.clone())], "").await;
+    by_basic.is_about(422, "password");
+    service.post("/api/login/", None, body.clone()).await.is(401);
+    service.post("/api-token-auth/", None, body.clone()).await.is(400);
+    service.post("/custom_login/", None, body).await.is(401);
+    service.send(Method::POST, "/api/auth/login/", &[("authorization", basic)], "").await.is(401);
+    // Nothing was tried: an attempt is counted before the password is hashed.
+    use sea_orm::{EntityTrait, PaginatorTrait};
+    assert_eq!(entity::attempt::Entity::find().count(service.app.db.reader()).await.unwrap(), 0);
+    service.post("/v1/login", None, json!({ "username": "alice", "password": "x".repeat(1024) })).await.is(401);
 }
 
 #[tokio::test]
@@ -146,6 +162,10 @@ async fn unknown_paths_and_methods_are_problems_too() {
         (Method::TRACE, "/v1/me", "GET, HEAD"),
         (Method::POST, "/openapi.json", "GET, HEAD"),
         (Method::GET, "/custom_login/", "POST"),
+        (Method::GET, "/custom_login", "POST"),
+        (Method::DELETE, "/v1/tokens/", "POST, GET, HEAD"),
+        (Method::DELETE, "//v1//tokens//", "POST, GET, HEAD"),
+        (Method::POST, "/", "GET, HEAD"),
     ] {
         let answer = service.send(method, path, &[], "").await;
         assert_eq!(answer.is_problem(405).header("allow"), allow, "{path}");

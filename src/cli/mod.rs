@@ -76,7 +76,8 @@ enum Command {
     Completions(documents::Completions),
 }
 
-/// Why a command failed. The exit code tells bad usage (2) from everything else (1).
+/// Why a command failed. The exit code tells bad usage (2), which no other state of the database would make right, from
+/// everything else (1).
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -104,7 +105,7 @@ impl From<sea_orm::DbErr> for Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Usage(_) => 2,
+            Self::Config(_) | Self::Usage(_) | Self::Domain(Error::Invalid { .. }) => 2,
             Self::Open(_) | Self::Domain(_) | Self::Storage(_) | Self::Other(_) | Self::Io(_) => 1,
         }
     }
@@ -149,10 +150,8 @@ impl Common {
     fn load(&self, flags: &[(&str, &str, String)]) -> Result<Loaded, Failure> {
         let database = self.database_url.clone().map(|url| ("database_url", "--database-url", url));
         let flags: Vec<_> = database.into_iter().chain(flags.iter().cloned()).collect();
-        // A variable that is not UTF-8 is none of ours.
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Ok(config::load(self.config.as_deref(), environment, &flags)?)
+        let environment = config::environment(std::env::vars_os())?;
+        Ok(config::load(self.config.as_deref(), environment.into_iter(), &flags)?)
     }
 
     /// The service's state, for a command that works on a database whose schema is up to date.

@@ -1,6 +1,6 @@
 //! `daypass serve`: the main job.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{env::VarError, net::SocketAddr, sync::Arc};
 
 use clap::Args;
 use entity::Scopes;
@@ -87,7 +87,13 @@ async fn first_admin(app: &Arc<App>) -> Result<(), Failure> {
     if !users::none_yet(app.db.reader()).await? {
         return Ok(());
     }
-    let given = std::env::var(ADMIN_PASSWORD).ok();
+    let given = match std::env::var(ADMIN_PASSWORD) {
+        Ok(given) => Some(given),
+        Err(VarError::NotPresent) => None,
+        Err(VarError::NotUnicode(_)) => {
+            return Err(Failure::Usage(format!("environment {ADMIN_PASSWORD} is not UTF-8")));
+        }
+    };
     let made_up = given.is_none();
     let text = zeroize::Zeroizing::new(match given {
         Some(given) => given,

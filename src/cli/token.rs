@@ -1,8 +1,8 @@
 //! `daypass token`: issue, look at and revoke tokens.
 
-use std::{io::Read, time::Duration};
+use std::io::Read;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use entity::Scopes;
 use uuid::Uuid;
 
@@ -11,6 +11,7 @@ use crate::{
     account::users,
     api::json::TokenInfo,
     app::App,
+    config::units::parse_duration,
     error::Error,
     token::{
         self, Held, Kind, Owner, State, check,
@@ -31,8 +32,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "NAME")]
         user: Option<String>,
         /// Only tokens in this state
-        #[arg(long, value_parser = ["active", "expired", "revoked"])]
-        state: Option<String>,
+        #[arg(long, value_enum)]
+        state: Option<StateName>,
     },
     /// Show a token
     #[command(after_help = "Example: daypass token show 019ab509-3a80-7c3e-9d12-4f5a6b7c8d9e")]
@@ -60,11 +61,11 @@ pub(super) struct Issue {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// How long it shall live, such as 12h or 90d
-    #[arg(long, value_parser = humantime::parse_duration)]
-    ttl: Option<Duration>,
+    #[arg(long, value_parser = whole_seconds)]
+    ttl: Option<i64>,
     /// How long it may go unused, such as 30m
-    #[arg(long, value_parser = humantime::parse_duration)]
-    idle_timeout: Option<Duration>,
+    #[arg(long, value_parser = whole_seconds)]
+    idle_timeout: Option<i64>,
     /// What it may do; may be repeated [default: all that the user may, but for daypass:*]
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
@@ -99,8 +100,8 @@ impl Issue {
         let scopes = if self.scopes.is_empty() { None } else { Some(Scopes::collect(self.scopes)) };
         let wanted = Wanted {
             name: self.name,
-            ttl: self.ttl.map(seconds),
-            idle_timeout: self.idle_timeout.map(seconds),
+            ttl: self.ttl,
+            idle_timeout: self.idle_timeout,
             scopes: scopes.transpose().map_err(|error| Failure::Usage(error.to_string()))?,
         };
         let txn = app.db.begin().await?;
@@ -117,21 +118,38 @@ impl Issue {
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+/// Reads a duration as the seconds that it is: a part of one would be lost without a word.
+fn whole_seconds(text: &str) -> Result<i64, &'static str> {
+    let duration = parse_duration(text).ok_or("must be a duration of at most 100 years, such as 12h or 90d")?;
+    if duration.subsec_nanos() != 0 {
+        return Err("must be whole seconds");
+    }
+    Ok(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
 }
 
-async fn list(common: &Common, app: &App, name: Option<String>, state: Option<String>) -> Result<(), Failure> {
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum StateName {
+    Active,
+    Expired,
+    Revoked,
+}
+
+impl From<StateName> for State {
+    fn from(name: StateName) -> Self {
+        match name {
+            StateName::Active => Self::Active,
+            StateName::Expired => Self::Expired,
+            StateName::Revoked => Self::Revoked,
+        }
+    }
+}
+
+async fn list(common: &Common, app: &App, name: Option<String>, state: Option<StateName>) -> Result<(), Failure> {
     let owner = match name {
         Some(name) => Some(Owner::User(user::find(app, &name).await?.id)),
         None => None,
     };
-    let state = state.map(|state| match state.as_str() {
-        "active" => State::Active,
-        "expired" => State::Expired,
-        _ => State::Revoked,
-    });
-    let filter = list::Filter { owner, state, ..list::Filter::default() };
+    let filter = list::Filter { owner, state: state.map(Into::into), ..list::Filter::default() };
     let mut all: Vec<Held> = Vec::new();
     loop {
         let after = all.last().map(|held| held.token.id);
@@ -171,8 +189,8 @@ fn show(common: &Common, app: &App, tokens: &[Held]) {
             let row = &held.token;
             [
                 row.id.to_string(),
-                format!("{:?}", row.kind).to_lowercase(),
-                format!("{:?}", row.state(now, precision(app))).to_lowercase(),
+                kind(row.kind).to_owned(),
+                state(row.state(now, precision(app))).to_owned(),
                 held.username.clone().or_else(|| row.client_id.clone()).unwrap_or_default(),
                 row.name.clone().unwrap_or_default(),
                 format!("\u{2026}{}", row.hint),
@@ -181,4 +199,21 @@ fn show(common: &Common, app: &App, tokens: &[Held]) {
         })
         .collect();
     print::table(["ID", "KIND", "STATE", "OWNER", "NAME", "HINT", "EXPIRES"], &rows);
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Session => "session",
+        Kind::Api => "api",
+        Kind::Client => "client",
+        Kind::Refresh => "refresh",
+    }
+}
+
+fn state(state: State) -> &'static str {
+    match state {
+        State::Active => "active",
+        State::Expired => "expired",
+        State::Revoked => "revoked",
+    }
 }

@@ -79,6 +79,12 @@ pub enum ConfigError {
         /// An existing one that looks like it.
         similar: Option<String>,
     },
+    /// A `DAYPASS_` variable is no text; what it is may be a secret, and is not shown.
+    #[error("environment {name} is not UTF-8")]
+    NotText {
+        /// The variable.
+        name: String,
+    },
     /// A value of the wrong type, form or size.
     #[error("{key} must be {right}, but is {value} ({origin})")]
     BadValue {

@@ -221,7 +221,11 @@ fn variable_of(key: &str) -> String {
 }
 
 fn is_ours(variable: &str) -> bool {
-    variable == DATABASE_URL || (variable.starts_with("DAYPASS_") && variable != NOT_A_KEY)
+    is_named_like_ours(variable) && variable != NOT_A_KEY
+}
+
+pub(super) fn is_named_like_ours(variable: &str) -> bool {
+    variable == DATABASE_URL || variable.starts_with("DAYPASS_")
 }
 
 #[cfg(test)]

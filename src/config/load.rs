@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     io::ErrorKind,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -10,7 +11,11 @@ use std::{
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serializer, de::Error, de::Unexpected};
 
-use super::{Config, ConfigError, Source, layers::Layers, rules, without_password};
+use super::{
+    Config, ConfigError, Source,
+    layers::{Layers, is_named_like_ours},
+    rules, without_password,
+};
 
 /// The file that is read when none is named.
 const FILE: &str = "daypass.toml";
@@ -21,6 +26,25 @@ pub struct Loaded {
     /// The settings.
     pub config: Config,
     sources: BTreeMap<String, Source>,
+}
+
+/// Reads the environment as text, for [`load`]. A variable of ours that is none is an error, for it was meant to say
+/// something; others are nobody's business here.
+pub fn environment(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut read = Vec::new();
+    for (name, value) in variables {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => read.push((name, value)),
+            (Ok(name), Err(_)) if is_named_like_ours(&name) => return Err(ConfigError::NotText { name }),
+            (Err(name), _) if is_named_like_ours(&name.to_string_lossy()) => {
+                return Err(ConfigError::NotText { name: name.to_string_lossy().into_owned() });
+            }
+            (Ok(_), Err(_)) | (Err(_), _) => {}
+        }
+    }
+    Ok(read)
 }
 
 /// Puts the layers together: defaults < file < environment < flags.
@@ -159,6 +183,21 @@ mod tests {
     fn a_usual_file_that_cannot_be_read_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         assert!(matches!(load_beside(None, directory.path(), empty(), &[]), Err(ConfigError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_variable_of_ours_that_is_no_text_is_an_error_and_its_value_is_not_shown() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let os = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        let read = |name: &[u8], value: &[u8]| environment([(os(name), os(value))].into_iter());
+        for name in ["DAYPASS_LISTEN", "DATABASE_URL", "DAYPASS_ADMIN_PASSWORD"] {
+            let complaint = read(name.as_bytes(), b"hunter2\xff").unwrap_err().to_string();
+            assert!(complaint.contains(name) && !complaint.contains("hunter2"), "{complaint}");
+        }
+        assert!(read(b"DAYPASS_\xff", b"x").unwrap_err().to_string().contains("DAYPASS_"));
+        assert!(read(b"OTHER", b"\xff").unwrap().is_empty());
+        assert_eq!(read(b"OTHER", b"x").unwrap(), [("OTHER".to_owned(), "x".to_owned())]);
     }
 
     #[test]

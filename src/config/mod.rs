@@ -5,6 +5,7 @@
 //! - `layers`: what each layer says, by dotted key;
 //! - `values`: one value: its type, and how it is read from text and shown;
 //! - `rules`: which values are allowed;
+//! - [`mod@schedule`]: when the purge runs;
 //! - `units`: durations and sizes as people write them;
 //! - `error`: what is said when something is wrong;
 //! - `nearest`, `database_url`: "did you mean", and hiding passwords.
@@ -19,6 +20,7 @@ mod nearest;
 #[cfg(test)]
 mod round_trip;
 mod rules;
+pub mod schedule;
 pub mod units;
 mod values;
 
@@ -30,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use database_url::without_password;
 pub use error::{ConfigError, Source};
-pub use load::{Loaded, load};
+pub use load::{Loaded, environment, load};
 
 /// Everything that can be set.
 ///
@@ -370,7 +372,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Maintenance {
-    /// When the purge runs: cron with seconds, in UTC. Only that it is not empty is checked here.
+    /// When the purge runs: cron with seconds, in UTC; [`schedule::Schedule`] reads it.
     pub purge_schedule: String,
     /// For how long an expired token is kept. A day: support can still say "it expired", not "it never was".
     #[serde(with = "units::duration")]

@@ -4,6 +4,7 @@ use std::{fmt::Display, net::Ipv6Addr, ops::RangeInclusive, time::Duration};
 
 use super::{
     Check, Config, Database, KindPolicy, Limits, Maintenance, Passwords, Tls, Tokens,
+    schedule::Schedule,
     units::{duration_text, size_text},
 };
 
@@ -142,8 +143,9 @@ fn limits(limits: &Limits) -> Verdict {
 
 fn maintenance(maintenance: &Maintenance) -> Verdict {
     let schedule = &maintenance.purge_schedule;
-    let is_there = !schedule.trim().is_empty() && !schedule.contains(char::is_control);
-    require(is_there, "maintenance.purge_schedule", "a cron expression with seconds, such as \"0 */5 * * * *\"")?;
+    let (key, right) = ("maintenance.purge_schedule", "a cron expression on one line, such as \"0 */5 * * * *\"");
+    require(!schedule.contains(char::is_control), key, right)?;
+    Schedule::parse(schedule).map_err(|bad| Broken { key: key.to_owned(), right: bad.to_string() })?;
     number("maintenance.batch_size", maintenance.batch_size, 1..=100_000)?;
     at_least("maintenance.max_run", maintenance.max_run, SECOND)?;
     at_least("maintenance.keep_runs", maintenance.keep_runs, HOUR)
@@ -339,8 +341,8 @@ mod tests {
 
     #[test]
     fn a_purge_has_a_schedule_and_a_size() {
-        refuses("maintenance.purge_schedule", &["''", "' '", r#""a\nb""#]);
-        allows("maintenance.purge_schedule", &["'whatever its own parser says'"]);
+        refuses("maintenance.purge_schedule", &["''", "' '", r#""* * *\n* *""#, "'tomorrow'", "'0 0 0 31 2 *'"]);
+        allows("maintenance.purge_schedule", &["'*/5 * * * *'", "'0 0 3 * * MON-FRI'"]);
         allows("maintenance.batch_size", &["1", "100000"]);
         refuses("maintenance.batch_size", &["0", "100001"]);
         allows("maintenance.max_run", &["'1s'"]);

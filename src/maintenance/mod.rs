@@ -2,7 +2,7 @@
 //!
 //! - [`mod@stale`] says which tokens are to go, `leftovers` what besides; [`mod@purge`] is the step, a plain function
 //!   that deletes them in short transactions;
-//! - [`mod@scheduler`] is the loop around it, [`mod@schedule`] when that goes round;
+//! - [`mod@scheduler`] is the loop around it; when that goes round is a setting, [`mod@schedule`];
 //! - [`mod@state`] is the one place for a run in this process;
 //! - [`mod@history`] and [`mod@preview`] tell what was done and what would be.
 //!
@@ -12,7 +12,6 @@ pub mod history;
 mod leftovers;
 pub mod preview;
 pub mod purge;
-pub mod schedule;
 pub mod scheduler;
 pub mod stale;
 pub mod state;
@@ -21,6 +20,7 @@ use std::sync::Arc;
 
 use entity::maintenance_run::{Model as Run, Trigger};
 
+pub use crate::config::schedule;
 use crate::{
     app::App,
     error::{Error, Storage},

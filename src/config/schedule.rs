@@ -13,20 +13,15 @@ pub struct Schedule {
     cron: Cron,
 }
 
-/// A text that is no schedule.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "maintenance.purge_schedule = {text:?} is not a schedule: {reason}; \"0 */5 * * * *\" would be every 5 minutes"
-)]
-pub struct BadSchedule {
-    text: String,
-    reason: String,
-}
+/// Why a text is no schedule. It says what would be right, as messages about settings do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a cron expression in UTC, such as \"0 */5 * * * *\" for every 5 minutes, and this is none ({0})")]
+pub struct BadSchedule(String);
 
 impl Schedule {
     /// Reads a cron expression of six fields, or of five (without seconds).
     pub fn parse(text: &str) -> Result<Self, BadSchedule> {
-        let bad = |reason: &str| BadSchedule { text: text.to_owned(), reason: reason.to_owned() };
+        let bad = |reason: &str| BadSchedule(reason.to_owned());
         let fields = text.split_whitespace().count();
         let six = if fields == 5 { format!("0 {text}") } else { text.to_owned() };
         let parser = CronParser::builder().seconds(Seconds::Required).dom_and_dow(true).build();
@@ -66,7 +61,7 @@ mod tests {
     fn says_what_is_wrong() {
         for bad in ["", "tomorrow", "61 * * * * *", "0 0 0 31 2 *"] {
             let error = Schedule::parse(bad).unwrap_err().to_string();
-            assert!(error.contains("maintenance.purge_schedule") && error.contains("every 5 minutes"), "{error}");
+            assert!(error.contains("every 5 minutes") && error.contains("this is none ("), "{error}");
         }
     }
 }

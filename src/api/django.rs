@@ -58,16 +58,30 @@ impl Example for DjangoCredentials {
 
 /// A token, and nothing else.
 #[derive(Object)]
+#[oai(example)]
 pub struct DjangoToken {
     /// The token.
     token: String,
 }
 
+impl Example for DjangoToken {
+    fn example() -> Self {
+        Self { token: "dps_0…".to_owned() }
+    }
+}
+
 /// A greeting for whoever has a token.
 #[derive(Object)]
+#[oai(example)]
 pub struct DjangoMessage {
     /// The greeting.
     message: String,
+}
+
+impl Example for DjangoMessage {
+    fn example() -> Self {
+        Self { message: "You have access to this protected endpoint.".to_owned() }
+    }
 }
 
 /// Who logged in.
@@ -79,6 +93,7 @@ pub struct KnoxUser {
 
 /// What knox's login answers.
 #[derive(Object)]
+#[oai(example)]
 pub struct KnoxToken {
     /// When the token stops working.
     expiry: Time,
@@ -86,6 +101,13 @@ pub struct KnoxToken {
     token: String,
     /// Who logged in.
     user: KnoxUser,
+}
+
+impl Example for KnoxToken {
+    fn example() -> Self {
+        let expiry = Time(entity::Timestamp::from_millis(1_795_546_800_000));
+        Self { expiry, token: "dps_0…".to_owned(), user: KnoxUser { username: "alice".to_owned() } }
+    }
 }
 
 /// What went wrong, in the form the door's clients expect: each door uses one of the members.

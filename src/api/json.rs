@@ -116,6 +116,7 @@ pub struct TokenUser {
 
 /// A token, without its secret.
 #[derive(Clone, Debug, Object)]
+#[oai(example)]
 pub struct TokenInfo {
     /// The public id: it names the token and never authenticates.
     pub id: Uuid,

@@ -37,7 +37,8 @@ pub fn json() -> &'static str {
 
 /// The document as YAML.
 pub fn yaml() -> &'static str {
-    static TEXT: LazyLock<String> = LazyLock::new(|| serde_yaml::to_string(&*DOCUMENT).unwrap_or_default());
+    #[expect(clippy::expect_used, reason = "as with the document itself")]
+    static TEXT: LazyLock<String> = LazyLock::new(|| serde_yaml::to_string(&*DOCUMENT).expect("JSON is YAML too"));
     &TEXT
 }
 
@@ -73,22 +74,25 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.trim_end_matches('/').split('/')
 }
 
+/// Were it no JSON, that would be a defect, and no reason to serve an empty document: who asks for it is answered 500.
+#[expect(clippy::expect_used, reason = "the tests of the document would not get past it either")]
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
+    let mut document: Value = serde_json::from_str(&service().spec()).expect("poem-openapi writes JSON");
     tidy(&mut document);
     slash_django(&mut document);
     order_tags(&mut document);
-    for operation in operations(&mut document) {
-        put_right(operation);
+    for (method, operation) in operations(&mut document) {
+        put_right(method, operation);
     }
     schemas(&mut document);
     document
 });
 
-/// Every operation object of the document.
-fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+/// Every operation object of the document, with its method.
+fn operations(document: &mut Value) -> impl Iterator<Item = (&str, &mut Map<String, Value>)> {
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
-    paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()).filter_map(Value::as_object_mut)
+    let operations = paths.filter_map(Value::as_object_mut).flatten();
+    operations.filter_map(|(method, operation)| Some((method.as_str(), operation.as_object_mut()?)))
 }
 
 /// What is odd anywhere: media types with a charset (which generators take for another type), float bounds of
@@ -117,7 +121,7 @@ fn slash_django(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     let is_django = |operations: &Value| {
         let mut operations = operations.as_object().into_iter().flat_map(Map::values);
-        operations.any(|operation| operation["tags"][0] == "django")
+        operations.any(|operation| operation.as_object().is_some_and(|operation| has_tag(operation, "django")))
     };
     let slashed = std::mem::take(paths)
         .into_iter()
@@ -163,20 +167,33 @@ fn signed_format(schema: &mut Map<String, Value>) {
     schema.entry("minimum").or_insert(json!(0));
 }
 
-/// One operation: the errors it can really answer, the header that every answer carries, and an explicit word where
-/// no token is needed.
-fn put_right(operation: &mut Map<String, Value>) {
+fn has_tag(operation: &Map<String, Value>, tag: &str) -> bool {
+    operation.get("tags").is_some_and(|tags| tags[0] == tag)
+}
+
+/// One operation: the errors it can really answer, an example of each, the header that every answer carries, and an
+/// explicit word where no token is needed.
+fn put_right(method: &str, operation: &mut Map<String, Value>) {
     let is_public = operation.get("security").is_none_or(|security| security.as_array().is_none_or(Vec::is_empty));
     if is_public {
         operation.insert("security".to_owned(), json!([]));
     }
     optional_lists(operation);
-    let wanted = errors(operation, is_public);
+    let wanted = errors(method, operation, is_public);
+    let name = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let own_words = has_tag(operation, "service");
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
-    responses.retain(|status, response| is_not_a_problem(response) || wanted.contains(&status.as_str()));
+    responses.retain(|status, response| {
+        let is_own = own_words && !is_a_problem(response);
+        status.starts_with('2') || is_own || wanted.contains(&status.as_str())
+    });
+    for status in wanted {
+        responses.entry(status).or_insert_with(|| a_problem(status));
+    }
+    responses.sort_keys();
     for (status, response) in responses.iter_mut() {
         let Some(response) = response.as_object_mut() else { continue };
-        describe(status, response);
+        describe(&name, status, response);
         let headers = response.entry("headers").or_insert_with(|| json!({}));
         let Some(headers) = headers.as_object_mut() else { continue };
         *headers = std::mem::take(headers).into_iter().map(|(name, header)| (cased(&name), header)).collect();
@@ -190,22 +207,55 @@ fn put_right(operation: &mut Map<String, Value>) {
     }
 }
 
-/// A description where there is none, and for a problem an example of this very status.
-fn describe(status: &str, response: &mut Map<String, Value>) {
+/// What is refused before an operation is reached is a problem everywhere, also where its own errors are none.
+fn a_problem(status: &str) -> Value {
+    let known = problem::STATUSES.iter().find(|(known, ..)| known.to_string() == status);
+    json!({
+        "description": known.map_or("", |(_, description, _)| description),
+        "content": { problem::MEDIA_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } },
+    })
+}
+
+/// A description where there is none, and for an error an example of this very status.
+fn describe(name: &str, status: &str, response: &mut Map<String, Value>) {
     if response["description"] == "" {
         response.insert("description".to_owned(), json!("Success."));
     }
     let description = response["description"].clone();
-    let Some(problem) = response.get_mut("content").and_then(|content| content.get_mut(problem::MEDIA_TYPE)) else {
-        return;
-    };
-    let status = status.parse().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    problem["example"] = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "detail": description,
-    });
+    let Some(content) = response.get_mut("content") else { return };
+    if let Some(problem) = content.get_mut(problem::MEDIA_TYPE) {
+        let status = status.parse().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        problem["example"] = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": description,
+        });
+    } else if let Some(error) = content.get_mut("application/json")
+        && error["schema"]["$ref"] == "#/components/schemas/DjangoError"
+    {
+        error["example"] = django_error(name, status);
+    }
+}
+
+/// What a Django door answers: each has words of its own.
+fn django_error(name: &str, status: &str) -> Value {
+    match (status, name) {
+        ("400", "djangoObtainAuthToken" | "knoxLogin") => {
+            json!({ "non_field_errors": ["Unable to log in with provided credentials."] })
+        }
+        ("400", _) => json!({ "detail": "JSON parse error - the body is not JSON" }),
+        ("401", "djangoApiLogin") => json!({ "error": "Invalid Credentials" }),
+        ("401", "djangoCustomLogin") => json!({ "error": "Invalid credentials" }),
+        ("401", "djangoProtectedView") => json!({ "error": "Invalid token" }),
+        ("401", "knoxLogin") => json!({ "detail": "Invalid username/password." }),
+        ("401", _) => json!({ "detail": "Invalid token." }),
+        ("403", _) => json!({ "error": "Maximum amount of tokens allowed per user exceeded." }),
+        ("415", _) => json!({ "detail": "Unsupported media type \"text/plain\" in request." }),
+        ("429", _) => json!({ "detail": "Request was throttled. Expected available in 42 seconds." }),
+        ("500", _) => json!({ "detail": "Internal server error." }),
+        _ => json!({ "detail": "Service temporarily unavailable, try again later." }),
+    }
 }
 
 /// A list in the query may be empty, and is then not there.
@@ -217,42 +267,77 @@ fn optional_lists(operation: &mut Map<String, Value>) {
     }
 }
 
-fn is_not_a_problem(response: &Value) -> bool {
-    response["content"].get(problem::MEDIA_TYPE).is_none()
+fn is_a_problem(response: &Value) -> bool {
+    response["content"].get(problem::MEDIA_TYPE).is_some()
 }
 
-/// Which problems an operation can answer follows from what it takes; a few can answer more.
-fn errors(operation: &Map<String, Value>, is_public: bool) -> Vec<&'static str> {
+/// What an operation can answer besides what follows from what it takes.
+const ERRORS: &[(&str, &[&str])] = &[
+    ("login", &["401", "403", "409", "429"]),
+    // The user may be deleted between the check of the token and what it is for.
+    ("logoutAll", &["404"]),
+    ("whoami", &["404"]),
+    ("changePassword", &["403", "404", "409", "429"]),
+    ("issueToken", &["403", "404", "409"]),
+    ("renewToken", &["403", "409"]),
+    ("rotateToken", &["403", "409"]),
+    ("revokeByPossession", &["429"]),
+    ("createUser", &["403", "409"]),
+    ("listUsers", &["403"]),
+    ("getUser", &["403"]),
+    ("updateUser", &["403"]),
+    ("deleteUser", &["403"]),
+    ("getMaintenance", &["403"]),
+    ("listMaintenanceRuns", &["403"]),
+    ("getMaintenanceRun", &["403"]),
+    ("previewPurge", &["403"]),
+    ("runPurge", &["403", "409"]),
+    ("djangoApiLogin", &["400", "401", "403", "415", "429"]),
+    ("djangoCustomLogin", &["400", "401", "403", "415", "429"]),
+    ("djangoObtainAuthToken", &["400", "403", "415", "429"]),
+    ("djangoApiProtected", &["401"]),
+    ("djangoProtectedView", &["401"]),
+    ("knoxLogin", &["400", "401", "403", "415", "429"]),
+    ("knoxLogout", &["401"]),
+    ("knoxLogoutAll", &["401"]),
+];
+
+/// Which errors an operation can answer.
+fn errors(method: &str, operation: &Map<String, Value>, is_public: bool) -> Vec<&'static str> {
     let name = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
     if name.starts_with("checkToken") {
         return vec!["401", "403", "503"];
     }
-    let takes = |place: &str| {
-        let parameters = operation.get("parameters").and_then(Value::as_array);
-        parameters.is_some_and(|all| all.iter().any(|parameter| parameter["in"] == place))
-    };
+    if has_tag(operation, "service") {
+        return if name == "getMetrics" { vec!["500"] } else { Vec::new() };
+    }
     let mut errors = vec!["500", "503"];
+    let known = ERRORS.iter().find(|(known, _)| *known == name);
+    errors.extend(known.into_iter().flat_map(|(_, errors)| *errors));
+    // Whatever comes with another method is read before the operation is reached.
+    if !matches!(method, "get" | "head") {
+        errors.extend(["408", "413"]);
+    }
+    if has_tag(operation, "django") {
+        return errors;
+    }
+    let parameters = || operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
     if !is_public {
         // 400 is for more than one Authorization field.
-        errors.extend(["400", "401", "403"]);
+        errors.extend(["400", "401"]);
     }
-    if takes("path") {
+    if parameters().any(|parameter| parameter["in"] == "path") {
         errors.extend(["400", "404"]);
     }
-    if takes("query") {
-        errors.extend(["400", "422"]);
+    if parameters().any(|parameter| parameter["in"] == "query") {
+        errors.push("400");
+    }
+    if parameters().any(|parameter| parameter["schema"].get("minimum").is_some()) {
+        errors.push("422");
     }
     if operation.contains_key("requestBody") {
-        errors.extend(["400", "413", "415", "422"]);
+        errors.extend(["400", "415", "422"]);
     }
-    errors.extend(match name {
-        "login" => &["401", "403", "409", "429"][..],
-        "issueToken" | "renewToken" | "rotateToken" | "createUser" | "runPurge" => &["409"],
-        "changePassword" => &["404", "409", "429"],
-        "whoami" => &["404"],
-        "revokeByPossession" => &["429"],
-        _ => &[],
-    });
     errors
 }
 
@@ -323,7 +408,7 @@ fn complete(schema: &mut Map<String, Value>, types: &HashMap<String, Value>) {
 /// The names of all schemas that are reached from this member of any operation.
 fn referenced(document: &mut Value, member: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for operation in operations(document) {
+    for (_, operation) in operations(document) {
         if let Some(value) = operation.get(member) {
             collect(value, &mut found);
         }
@@ -350,5 +435,23 @@ fn collect(value: &Value, found: &mut Vec<String>) {
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_that_has_errors_of_its_own_exists() {
+        let mut document = DOCUMENT.clone();
+        let names: Vec<_> = operations(&mut document).map(|(_, operation)| operation["operationId"].clone()).collect();
+        for (name, errors) in ERRORS {
+            assert!(names.iter().any(|known| known == name), "{name}");
+            for status in *errors {
+                let known = problem::STATUSES.iter().any(|(known, ..)| known.to_string() == *status);
+                assert!(known, "{name} {status}");
+            }
+        }
     }
 }

@@ -236,11 +236,12 @@ impl IntoResponse for ApiError {
 }
 
 /// What each status means, for the document. Which of them an operation can answer is decided in `openapi.rs`.
-const STATUSES: &[(u16, &str, &[&str])] = &[
+pub const STATUSES: &[(u16, &str, &[&str])] = &[
     (400, "The request cannot be read.", &[]),
     (401, "There is no token that works, or the credentials are wrong.", &["WWW-Authenticate"]),
     (403, "The caller may not do this.", &["WWW-Authenticate"]),
     (404, "There is no such thing, or it is none of the caller's business.", &[]),
+    (408, "The body did not arrive in time.", &[]),
     (409, "It cannot be done to the thing as it is now.", &[]),
     (413, "The body is too long.", &[]),
     (415, "The body has a media type that is not read here.", &[]),

@@ -7,6 +7,7 @@ use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     payload::{Json, PlainText},
+    types::Example,
 };
 
 use super::{problem::ApiError, tags::Tag};
@@ -37,9 +38,16 @@ pub enum Condition {
 
 /// The process is up.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct Health {
     /// Always `ok`.
     status: Condition,
+}
+
+impl Example for Health {
+    fn example() -> Self {
+        Self { status: Condition::Ok }
+    }
 }
 
 /// One part of the service.
@@ -55,6 +63,7 @@ pub struct Part {
 
 /// The service and its parts.
 #[derive(Clone, Debug, Object)]
+#[oai(example)]
 pub struct Readiness {
     /// The worst of its parts.
     status: Condition,
@@ -62,6 +71,13 @@ pub struct Readiness {
     version: String,
     /// The parts.
     parts: Vec<Part>,
+}
+
+impl Example for Readiness {
+    fn example() -> Self {
+        let parts = ["database", "migrations", "clock", "maintenance"].map(well).into();
+        Self { status: Condition::Ok, version: env!("CARGO_PKG_VERSION").to_owned(), parts }
+    }
 }
 
 /// Whether requests should come here.

@@ -187,3 +187,59 @@ fn what_is_answered_is_complete_and_says_what_may_be_null() {
     assert_eq!(nullable, ["name", "user", "client_id", "idle_timeout", "last_used_at", "revoked_at"]);
     assert_eq!(info["required"].as_array().unwrap().len(), info["properties"].as_object().unwrap().len());
 }
+
+fn statuses(document: &Value, name: &str) -> Vec<String> {
+    let all = operations(document);
+    let (_, operation) = all.iter().find(|(_, operation)| operation["operationId"] == name).unwrap();
+    operation["responses"].as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn an_operation_lists_what_it_can_answer_and_nothing_else() {
+    let document = document();
+    for (name, expected) in [
+        ("login", "200 400 401 403 408 409 413 415 422 429 500 503"),
+        ("logout", "204 400 401 408 413 500 503"),
+        ("logoutAll", "200 400 401 404 408 413 500 503"),
+        ("whoami", "200 400 401 404 500 503"),
+        ("getToken", "200 400 401 404 500 503"),
+        ("listTokens", "200 400 401 422 500 503"),
+        ("revokeToken", "204 400 401 404 408 413 500 503"),
+        ("issueToken", "201 400 401 403 404 408 409 413 415 422 500 503"),
+        ("runPurge", "202 400 401 403 408 409 413 500 503"),
+        ("checkToken", "200 401 403 503"),
+        ("checkTokenPost", "200 401 403 503"),
+        ("djangoApiLogin", "200 400 401 403 408 413 415 429 500 503"),
+        ("djangoObtainAuthToken", "200 400 403 408 413 415 429 500 503"),
+        ("djangoApiProtected", "200 401 500 503"),
+        ("djangoProtectedView", "200 401 500 503"),
+        ("knoxLogout", "204 401 408 413 500 503"),
+        ("getHealth", "200"),
+        ("getReadiness", "200 503"),
+        ("getMetrics", "200 500"),
+    ] {
+        assert_eq!(statuses(&document, name).join(" "), expected, "{name}");
+    }
+}
+
+#[test]
+fn every_json_that_is_answered_has_an_example_with_all_its_members() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    for (place, operation) in operations(&document) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            for (media_type, media) in response["content"].as_object().into_iter().flatten() {
+                if !media_type.contains("json") {
+                    continue;
+                }
+                let schema = &schemas[media["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap()];
+                let example = media.get("example").or_else(|| schema.get("example"));
+                let example = example.unwrap_or_else(|| panic!("{place} {status} has no example"));
+                for member in schema["required"].as_array().into_iter().flatten() {
+                    let member = member.as_str().unwrap();
+                    assert!(example.get(member).is_some(), "{place} {status}: {member} is missing");
+                }
+            }
+        }
+    }
+}

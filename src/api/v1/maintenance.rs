@@ -11,6 +11,7 @@ use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::{Path, Query},
     payload::Json,
+    types::Example,
 };
 use uuid::Uuid;
 
@@ -71,6 +72,7 @@ pub struct DeletedByReason {
 
 /// One run of one job.
 #[derive(Clone, Debug, Object)]
+#[oai(example)]
 pub struct MaintenanceRun {
     /// The run's id.
     pub id: Uuid,
@@ -98,6 +100,26 @@ pub struct MaintenanceRun {
     pub error: Option<String>,
 }
 
+impl Example for MaintenanceRun {
+    fn example() -> Self {
+        let started_at = Timestamp::from_millis(1_795_510_800_000);
+        Self {
+            id: Uuid::from_u128(0x01a2_0b2f_e900_7c3e_9d12_4f5a_6b7c_8d9e),
+            job: "purge".to_owned(),
+            replica: "auth-1/4711".to_owned(),
+            trigger: RunTrigger::Schedule,
+            started_at: Time(started_at),
+            finished_at: Some(Time(started_at.plus_seconds(1))),
+            outcome: Some(RunOutcome::Done),
+            deleted: DeletedByReason { expired: 1_200, revoked: 34 },
+            batches: 3,
+            slowest_batch_ms: 12,
+            backlog: Some(0),
+            error: None,
+        }
+    }
+}
+
 impl From<maintenance_run::Model> for MaintenanceRun {
     fn from(row: maintenance_run::Model) -> Self {
         Self {
@@ -119,11 +141,18 @@ impl From<maintenance_run::Model> for MaintenanceRun {
 
 /// One page of runs, newest first.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct MaintenanceRunPage {
     /// The runs.
     items: Vec<MaintenanceRun>,
     /// Asks for the next page; null on the last.
     next_cursor: Option<String>,
+}
+
+impl Example for MaintenanceRunPage {
+    fn example() -> Self {
+        Self { items: vec![MaintenanceRun::example()], next_cursor: None }
+    }
 }
 
 /// A job that runs on a schedule.
@@ -143,11 +172,26 @@ pub struct MaintenanceJob {
 
 /// Maintenance at a glance.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct MaintenanceStatus {
     /// The jobs.
     jobs: Vec<MaintenanceJob>,
     /// Stale tokens that are still there.
     backlog: i64,
+}
+
+impl Example for MaintenanceStatus {
+    fn example() -> Self {
+        let last_run = MaintenanceRun::example();
+        let purge = MaintenanceJob {
+            name: "purge".to_owned(),
+            schedule: "0 */5 * * * *".to_owned(),
+            next_run_at: Some(Time(last_run.started_at.0.plus_seconds(300))),
+            last_success_at: last_run.finished_at,
+            last_run: Some(last_run),
+        };
+        Self { jobs: vec![purge], backlog: 0 }
+    }
 }
 
 /// What a purge would delete.
@@ -173,6 +217,7 @@ pub struct Upcoming {
 
 /// What a purge would do.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct PurgePreview {
     /// What would go now.
     now: Purgeable,
@@ -180,6 +225,16 @@ pub struct PurgePreview {
     oldest: Option<Time>,
     /// What becomes purgeable later.
     upcoming: Upcoming,
+}
+
+impl Example for PurgePreview {
+    fn example() -> Self {
+        Self {
+            now: Purgeable { expired: 1_200, revoked: 34 },
+            oldest: Some(Time(Timestamp::from_millis(1_795_424_400_000))),
+            upcoming: Upcoming { within_1h: 100, within_24h: 2_500, within_7d: 17_000 },
+        }
+    }
 }
 
 /// The purge has begun.

@@ -243,18 +243,32 @@ pub enum Done {
 
 /// How many tokens were ended.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct Revoked {
     /// Tokens that worked until now.
     revoked: u64,
 }
 
+impl Example for Revoked {
+    fn example() -> Self {
+        Self { revoked: 2 }
+    }
+}
+
 /// Who is asking, and with what.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct Me {
     /// The user; null for a client's own token.
     user: Option<User>,
     /// The presented token.
     token: TokenInfo,
+}
+
+impl Example for Me {
+    fn example() -> Self {
+        Self { user: Some(User::example()), token: TokenInfo::example() }
+    }
 }
 
 /// The present password and the one to come.

@@ -81,11 +81,18 @@ pub enum Created {
 
 /// One page of tokens, newest first.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct TokenPage {
     /// The tokens.
     items: Vec<TokenInfo>,
     /// Asks for the next page; null on the last.
     next_cursor: Option<String>,
+}
+
+impl Example for TokenPage {
+    fn example() -> Self {
+        Self { items: vec![TokenInfo::example()], next_cursor: None }
+    }
 }
 
 /// How to renew.

@@ -87,11 +87,18 @@ pub enum CreatedUser {
 
 /// One page of users, newest first.
 #[derive(Debug, Object)]
+#[oai(example)]
 pub struct UserPage {
     /// The users.
     items: Vec<User>,
     /// Asks for the next page; null on the last.
     next_cursor: Option<String>,
+}
+
+impl Example for UserPage {
+    fn example() -> Self {
+        Self { items: vec![User::example()], next_cursor: None }
+    }
 }
 
 #[OpenApi(prefix_path = "/v1/users", tag = "Tag::Users")]

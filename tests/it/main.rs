@@ -9,6 +9,7 @@ mod check;
 mod cli;
 mod django;
 mod expiry;
+mod left_out;
 mod limits;
 mod login;
 mod maintenance;

@@ -3,16 +3,21 @@
 
 use std::path::Path;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::support::process::{Served, daypass, json_of};
+use crate::support::process::{Served, daypass, json_of, run};
 
 const FIRST: &str = "canary-admin correct horse battery";
 const SECOND: &str = "canary-alice quiet rivers run deep";
+const THIRD: &str = "canary-carol seven slow brass bells";
+const FOURTH: &str = "canary-carol eleven quick tin drums";
+const WEAK: &str = "canary-1";
 const WRONG: &str = "canary-wrong password that is wrong";
 
 struct Session<'a> {
     served: &'a Served,
+    folder: &'a Path,
     secrets: Vec<String>,
     answers: String,
 }
@@ -21,18 +26,52 @@ impl Session<'_> {
     fn send(&mut self, method: &str, path: &str, authorization: &str, body: &Value) -> String {
         let head =
             format!("{method} {path} HTTP/1.1\r\nContent-Type: application/json\r\nAuthorization: {authorization}");
-        let answer = self.served.request(&head, &body.to_string());
+        self.noted(self.served.request(&head, &body.to_string()))
+    }
+
+    /// Sends a form.
+    fn form(&mut self, path: &str, form: &str) -> String {
+        let head = format!("POST {path} HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded");
+        self.noted(self.served.request(&head, form))
+    }
+
+    /// Sends nothing but HTTP Basic.
+    fn basic(&mut self, path: &str, password: &str) -> String {
+        let basic = BASE64_STANDARD.encode(format!("alice:{password}"));
+        self.noted(self.served.request(&format!("POST {path} HTTP/1.1\r\nAuthorization: Basic {basic}"), ""))
+    }
+
+    fn noted(&mut self, answer: String) -> String {
         if answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 5") {
             self.answers.push_str(&answer);
         }
         answer
     }
 
-    fn token(&mut self, method: &str, path: &str, authorization: &str, body: &Value) -> String {
-        let answer = self.send(method, path, authorization, body);
-        let token = json_of(&answer)["token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+    /// Runs a command beside the service; what it prints on standard error counts, and on standard output but for a token
+    /// that was asked for.
+    fn command(&mut self, arguments: &str, input: &str) -> String {
+        let mut command = daypass(self.folder);
+        command.env("DAYPASS_LOG__LEVEL", "trace").env("RUST_BACKTRACE", "1");
+        let output = run(command.args(arguments.split(' ')), input);
+        self.answers.push_str(&String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        if !arguments.starts_with("token issue") {
+            self.answers.push_str(&printed);
+        }
+        printed
+    }
+
+    /// Notes the token in an answer as a secret.
+    fn secret_of(&mut self, answer: &str) -> String {
+        let token = json_of(answer)["token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
         self.secrets.push(token.clone());
         token
+    }
+
+    fn token(&mut self, method: &str, path: &str, authorization: &str, body: &Value) -> String {
+        let answer = self.send(method, path, authorization, body);
+        self.secret_of(&answer)
     }
 }
 
@@ -58,26 +97,71 @@ fn drive(session: &mut Session<'_>) {
     session.send("POST", "/v1/tokens/revoke", "", &json!({ "tokens": [rotated, api] }));
     let change = json!({ "current_password": WRONG, "new_password": SECOND });
     session.send("PUT", "/v1/me/password", &bearer, &change);
+    other_doors(session);
+    command_line(session);
     session.send("POST", "/v1/maintenance/purge", &bearer, &json!({}));
     let metrics = session.send("GET", "/metrics", "", &json!({}));
     session.answers.push_str(&metrics);
     session.send("POST", "/v1/logout", &bearer, &json!({}));
 }
 
+/// HTTP Basic, forms, and the doors for clients of Django.
+fn other_doors(session: &mut Session<'_>) {
+    for path in ["/v1/login", "/api/auth/login/"] {
+        let answer = session.basic(path, SECOND);
+        session.secret_of(&answer);
+        session.basic(path, WRONG);
+        session.basic(path, &WRONG.repeat(50));
+    }
+    let form = |password: &str| format!("username=alice&password={}", password.replace(' ', "+"));
+    for path in ["/v1/login", "/api/login/", "/api-token-auth/", "/custom_login/", "/api/auth/login/"] {
+        let answer = session.form(path, &form(SECOND));
+        session.secret_of(&answer);
+        session.form(path, &form(WRONG));
+        session.form(path, &form(&WRONG.repeat(50)));
+        session.form(path, &format!("{}&password=%zz", form(WRONG)));
+        session.form(path, &format!("{}&username=x", form(WRONG)));
+        session.send("POST", path, "", &json!({ "username": [WRONG], "password": [WRONG] }));
+    }
+    let answer = session.form("/api/auth/login/", &form(SECOND));
+    let knox = session.secret_of(&answer);
+    session.send("GET", "/protected_view/", &knox, &json!({}));
+    session.send("GET", "/protected_view/", &format!("{knox} {knox}"), &json!({}));
+    session.send("POST", "/api/auth/logoutall/", &format!("Token {knox}"), &json!({}));
+    session.send("POST", "/api/auth/logout/", &format!("Token {knox}"), &json!({}));
+}
+
+fn command_line(session: &mut Session<'_>) {
+    assert!(session.command("user add carol --scope read --password-stdin", THIRD).contains("carol"));
+    session.command("user add carol --password-stdin", THIRD);
+    session.command("user add dave --password-stdin", WEAK);
+    assert!(session.command("user passwd carol --password-stdin", FOURTH).contains("carol"));
+    session.command("user passwd carol --password-stdin", WEAK);
+    let token = session.command("token issue --user carol --name ci", "").trim_end().to_owned();
+    session.secrets.push(token.clone());
+    assert!(session.command("token check", &token).contains("carol"));
+    session.command("token check --json", &token);
+    session.command("token check", &format!("{token}x"));
+    session.command("token list --json", "");
+    session.command("user disable carol", "");
+    session.command("token check", &token);
+}
+
 #[test]
 fn no_secret_is_in_the_output_the_metrics_or_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = daypass(folder.path());
+    command.env("DAYPASS_LIMITS__LOGIN_PER_MINUTE_PER_IP", "0").env("DAYPASS_LIMITS__LOGIN_FAILURES_BEFORE_LOCK", "0");
     command.env("DAYPASS_ADMIN_PASSWORD", FIRST).env("DAYPASS_LOG__LEVEL", "trace").env("RUST_BACKTRACE", "1");
     let served = Served::start(folder.path(), &mut command);
-    let secrets = [FIRST, SECOND, WRONG].map(str::to_owned).to_vec();
-    let mut session = Session { served: &served, secrets, answers: String::new() };
+    let secrets = [FIRST, SECOND, THIRD, FOURTH, WEAK, WRONG].map(str::to_owned).to_vec();
+    let mut session = Session { served: &served, folder: folder.path(), secrets, answers: String::new() };
     drive(&mut session);
     let Session { secrets, answers, .. } = session;
     // Without closing it first: what lies in the write-ahead log counts too.
     served.signal("KILL");
     std::fs::write(folder.path().join("refusals"), answers).unwrap();
-    assert!(secrets.len() >= 7);
+    assert!(secrets.len() >= 18, "{}", secrets.len());
     let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     for expected in ["daypass.db", "daypass.db-wal", "stdout", "stderr", "refusals"] {
         assert!(files.iter().any(|file| file.ends_with(expected)), "{expected} is missing among {files:?}");

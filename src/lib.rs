@@ -2,18 +2,22 @@
 //!
 //! # Layout
 //!
-//! Arrows point from who knows to who is known; none turns back.
+//! Arrows point from who knows to who is known; who is farther left may skip those in between.
 //!
 //! ```text
-//! main ─> cli ─> server ─> api ─┐
-//!          │        └─> maintenance ─> token ─> db ─> entity
-//!          └──────────────────────────> account ┘      clock, config, id
+//! main ─> cli ─> server ─> api ─┬─> account ─────┬─> token ─> app ─> db ─> config, clock, error, id ─> entity
+//!                               └─> maintenance ─┘                └──> migration
 //! ```
+//!
+//! Two things are not in the drawing. [`app`] keeps what the service consists of, and so knows parts of two modules that
+//! know it: the hashing threads of [`account::password`] and the place for a purge of [`maintenance::state`]; these parts
+//! do not know it. And [`telemetry`] counts and logs for `cli`, `server`, `api` and `maintenance`.
 //!
 //! Start with the `entity` crate (what a row is, and [`entity::expiry`]: when a token works), then [`token`]: a file for
 //! each thing that is done with a token. [`account`] is people and passwords, [`maintenance`] the purge, [`db`] the three
-//! databases. [`api`] is HTTP, with all routes on one page, [`cli`] the command line. [`app::App`] holds what a request
-//! needs; [`clock`] is the only place that reads the time, [`token::secret`] the only one that makes tokens.
+//! databases. [`api`] is HTTP, with the operations listed in [`api::openapi`] and the pages in [`api::pages`]; [`cli`] is
+//! the command line. [`app::App`] holds what a request needs; [`clock`] is the only place that reads the time,
+//! [`token::secret`] the only one that makes tokens.
 
 pub mod account;
 pub mod api;

@@ -43,8 +43,8 @@ pub struct Config {
     /// Address and port to listen on. Loopback, because plain HTTP beyond it must be asked for.
     #[serde(deserialize_with = "load::socket_address")]
     pub listen: SocketAddr,
-    /// Where clients reach this service, without a slash at the end: the OAuth issuer. Empty: not known; needed off
-    /// loopback, for a request's `Host` is never believed.
+    /// Where clients reach this service, without a slash at the end. Reserved for the OAuth issuer: it has no effect in
+    /// this version.
     pub public_url: String,
     /// Which database: `sqlite:`, `postgres:`, `postgresql:`, `mysql:`, or `mariadb:`, which means the same as `mysql:`.
     /// It may hold a password: print it by [`without_password`] only.
@@ -142,7 +142,8 @@ pub struct Database {
     /// How long a request waits for a connection before it is answered 503. Short: waiting requests pile up.
     #[serde(with = "units::duration")]
     pub acquire_timeout: Duration,
-    /// How long the server may work on one statement (`PostgreSQL`, MySQL). The slowest of ours is a purge's batch.
+    /// How long the server may work on one statement; `PostgreSQL` only, and not while the schema is changed. The slowest
+    /// of ours is a purge's batch.
     #[serde(with = "units::duration")]
     pub statement_timeout: Duration,
     /// After how long unused a connection is closed; `""`: never. Ten minutes is below what firewalls commonly cut at.
@@ -308,7 +309,7 @@ pub struct Passwords {
     pub parallelism: u32,
     /// The fewest characters.
     pub min_length: usize,
-    /// The most bytes: hashing a megabyte would be a way to keep us busy.
+    /// The most bytes: hashing a megabyte would be a way to keep us busy. It holds for logging in as well.
     pub max_length: usize,
     /// How many are hashed at once; 0: one for each core.
     pub concurrency: usize,
@@ -351,7 +352,7 @@ pub struct Limits {
     /// The largest request body, in bytes.
     #[serde(with = "units::size")]
     pub max_body: u64,
-    /// How long a request may take.
+    /// How long a request's body may take to arrive.
     #[serde(with = "units::duration")]
     pub request_timeout: Duration,
 }

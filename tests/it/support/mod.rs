@@ -242,7 +242,7 @@ impl Answer {
     }
 }
 
-/// Hours, minutes, seconds as a duration.
+/// So many seconds as a duration.
 pub fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }

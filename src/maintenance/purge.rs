@@ -1,6 +1,6 @@
 //! The purge: deletes tokens that are stale, in short transactions, oldest first.
 //!
-//! What is stale stands in [`super::stale`], and in every DELETE; what goes besides tokens, in [`super::leftovers`].
+//! What is stale stands in [`super::stale`], and in every DELETE; what goes besides tokens, in `leftovers.rs`.
 
 use std::time::{Duration, Instant};
 

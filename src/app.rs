@@ -3,7 +3,10 @@
 use std::{io, sync::Arc};
 
 use crate::{
-    account::password::{Cost, Hasher},
+    account::{
+        password::{Cost, Hasher},
+        turns::Turns,
+    },
     clock::Clock,
     config::Config,
     db::Db,
@@ -12,6 +15,7 @@ use crate::{
         schedule::{BadSchedule, Schedule},
         state::Maintenance,
     },
+    token::checker::Checker,
 };
 
 /// The service's state, shared by every request and every job.
@@ -23,8 +27,12 @@ pub struct App {
     pub clock: Clock,
     /// The database.
     pub db: Db,
+    /// What checks remember.
+    pub checker: Checker,
     /// The threads that hash passwords.
     pub hasher: Hasher,
+    /// Who is trying to log in.
+    pub turns: Turns,
     /// What maintenance is doing.
     pub maintenance: Maintenance,
     /// This process among others on the same database, for people: host name and process id.
@@ -65,7 +73,9 @@ impl App {
             parallelism: passwords.parallelism,
         };
         let hasher = Hasher::start(cost, passwords.concurrency)?;
-        Ok(Arc::new(Self { config, clock, db, hasher, maintenance, replica: replica_name() }))
+        let checker = Checker::new(&config.check);
+        let (turns, replica) = (Turns::default(), replica_name());
+        Ok(Arc::new(Self { config, clock, db, checker, hasher, turns, maintenance, replica }))
     }
 }
 

@@ -1,8 +1,11 @@
 //! The only place that reads the time. Everything else takes `now` as an argument, read once per request.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Instant,
 };
 
 use entity::Timestamp;
@@ -16,13 +19,18 @@ pub enum Clock {
     /// The machine's clock.
     System,
     /// A clock that stands still until it is moved: time as data, for tests.
-    Manual(Arc<AtomicI64>),
+    Manual {
+        /// What it showed at first.
+        start: Timestamp,
+        /// What it shows, in Unix milliseconds.
+        millis: Arc<AtomicI64>,
+    },
 }
 
 impl Clock {
     /// A clock that shows `start` until it is moved.
     pub fn manual(start: Timestamp) -> Self {
-        Self::Manual(Arc::new(AtomicI64::new(start.millis())))
+        Self::Manual { start, millis: Arc::new(AtomicI64::new(start.millis())) }
     }
 
     /// The present instant, cut to the millisecond.
@@ -30,7 +38,16 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => chrono::Utc::now().into(),
-            Self::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
+            Self::Manual { millis, .. } => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Milliseconds since some instant before: it never goes back, whatever becomes of the clock.
+    pub fn uptime(&self) -> i64 {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match self {
+            Self::System => i64::try_from(START.elapsed().as_millis()).unwrap_or(i64::MAX),
+            Self::Manual { start, millis } => millis.load(Ordering::SeqCst) - start.millis(),
         }
     }
 
@@ -38,13 +55,13 @@ impl Clock {
     pub fn skew(&self, other: Timestamp) -> i64 {
         match self {
             Self::System => self.now().millis_since(other),
-            Self::Manual(_) => 0,
+            Self::Manual { .. } => 0,
         }
     }
 
     /// Moves a manual clock by so many milliseconds, back if negative; the machine's clock is left alone.
     pub fn advance(&self, millis: i64) {
-        if let Self::Manual(current) = self {
+        if let Self::Manual { millis: current, .. } = self {
             current.fetch_add(millis, Ordering::SeqCst);
         }
     }

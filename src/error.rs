@@ -39,6 +39,9 @@ pub enum Error {
     /// 401: user name and password do not go together, whichever of them is the reason.
     #[error("the user name or the password is wrong")]
     BadCredentials,
+    /// 401: the token that was presented stopped working meanwhile.
+    #[error("{0}")]
+    Refused(Refusal),
     /// 429: too many attempts.
     #[error("too many attempts; try again in {} s", .retry_after.as_secs())]
     Throttled {
@@ -56,8 +59,28 @@ pub enum Error {
     Internal(String),
 }
 
+/// Why a token does not work.
+///
+/// Only [`Refusal::Expired`], [`Refusal::Revoked`] and [`Refusal::Refresh`] say something of a token that exists, and
+/// they are given only to whom holds it: its digest matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is malformed, or there is none such.
+    #[error("the token is malformed or unknown")]
+    Unknown,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// It was ended.
+    #[error("the token has been revoked")]
+    Revoked,
+    /// It is a refresh token, which buys new tokens and opens nothing itself.
+    #[error("a refresh token is not accepted here")]
+    Refresh,
+}
+
 /// What an operator may read of a database error: never the row, the key or the statement it was about.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Storage(String);
 
@@ -75,6 +98,12 @@ impl From<DbErr> for Storage {
             return Self(error.to_string());
         }
         Self(error.to_string())
+    }
+}
+
+impl From<getrandom::Error> for Error {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Internal(format!("the operating system gave no random bytes: {error}"))
     }
 }
 

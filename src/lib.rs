@@ -32,3 +32,4 @@ pub mod maintenance;
 pub mod server;
 pub mod telemetry;
 pub mod token;
+pub mod write;

@@ -3,9 +3,16 @@
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 use poem::{Server, listener::TcpAcceptor};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::{api, app::App, maintenance::scheduler, telemetry};
+use crate::{
+    api,
+    app::App,
+    error::Storage,
+    maintenance::scheduler,
+    telemetry,
+    token::{changes, usage},
+};
 
 /// How long a request that is under way may take once the service was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -14,7 +21,14 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// flight and the purge's batch in hand, and closes the database.
 pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let mut scheduler = scheduler::start(&app).await.map_err(io::Error::other)?;
-    let tidying = tokio::spawn(telemetry::tidy());
+    if let Err(error) = changes::look(&app).await {
+        tracing::warn!(error = %Storage::from(error), "what changed lately cannot be seen yet");
+    }
+    let (looking, flushing) = (Arc::clone(&app), Arc::clone(&app));
+    let mut background = JoinSet::new();
+    background.spawn(async move { changes::keep_looking(&looking).await });
+    background.spawn(async move { usage::keep_flushing(&flushing).await });
+    background.spawn(telemetry::tidy());
     let acceptor = TcpAcceptor::from_tokio(listener)?;
     let served =
         Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(api::routes(&app), shutdown, Some(DRAIN)).await;
@@ -23,7 +37,10 @@ pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Out
         tracing::warn!(%error, "the scheduler did not stop");
     }
     app.maintenance.stop().await;
-    tidying.abort();
+    background.shutdown().await;
+    if let Err(error) = usage::flush(&app).await {
+        tracing::warn!(error = %Storage::from(error), "the last uses of tokens were not recorded");
+    }
     app.db.close().await;
     tracing::info!("stopped");
     served

@@ -29,8 +29,32 @@ pub enum State {
     Revoked,
 }
 
-impl Model {
-    /// What this token is at `now`, its use being recorded to within `precision`.
+impl State {
+    /// Its name, as people and JSON have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// What the rule looks at: when a token ends, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// When it stops working, the idle timeout included, as far as is recorded; exclusive.
+    pub expires_at: Timestamp,
+    /// The end that its ttl or the last renewal set; exclusive.
+    pub ttl_expires_at: Timestamp,
+    /// Seconds it may go unused, if it slides.
+    pub idle_timeout: Option<i64>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Life {
+    /// What the token is at `now`, its use being recorded to within `precision`.
     pub fn state(&self, now: Timestamp, precision: Duration) -> State {
         if self.revoked_at.is_some() {
             State::Revoked
@@ -47,9 +71,23 @@ impl Model {
         Timestamp::from_millis(self.expires_at.millis() + allowance).min(self.ttl_expires_at)
     }
 
-    /// Where a use at `now` moves the end of a sliding token.
+    /// Where a use at `now` moves the end of a sliding token; never back.
     pub fn slid_to(&self, now: Timestamp) -> Timestamp {
-        self.idle_timeout.map_or(self.ttl_expires_at, |idle| now.plus_seconds(idle).min(self.ttl_expires_at))
+        let slid =
+            self.idle_timeout.map_or(self.ttl_expires_at, |idle| now.plus_seconds(idle).min(self.ttl_expires_at));
+        slid.max(self.expires_at)
+    }
+}
+
+impl Model {
+    /// When this token ends, and why.
+    pub fn life(&self) -> Life {
+        Life {
+            expires_at: self.expires_at,
+            ttl_expires_at: self.ttl_expires_at,
+            idle_timeout: self.idle_timeout,
+            revoked_at: self.revoked_at,
+        }
     }
 }
 

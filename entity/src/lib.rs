@@ -1,12 +1,13 @@
 //! What a row is: Daypass's tables, the types of their columns, and the one rule that says when a token works.
 //!
-//! - [`token`], [`user`], [`attempt`], [`maintenance_run`]: one file a table.
+//! - [`token`], [`user`], [`attempt`], [`change`], [`maintenance_run`]: one file a table.
 //! - [`Timestamp`], [`Scopes`], [`TokenDigest`]: what a column holds, checked once, when it is made.
 //! - [`expiry`]: when a token works, as Rust and as a SQL condition side by side.
 //!
 //! Nothing here reads the clock or the database: `now` is always an argument.
 
 pub mod attempt;
+pub mod change;
 mod digest;
 pub mod expiry;
 pub mod maintenance_run;
@@ -17,7 +18,7 @@ pub mod token;
 pub mod user;
 
 pub use digest::{DigestAlgorithm, TokenDigest};
-pub use expiry::State;
+pub use expiry::{Life, State};
 pub use password_hash::PasswordHash;
 pub use scopes::{BadScope, Scopes};
 pub use timestamp::{BadTimestamp, Timestamp};

@@ -22,6 +22,18 @@ pub enum Kind {
     Refresh,
 }
 
+impl Kind {
+    /// Its name, as people and JSON have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Api => "api",
+            Self::Client => "client",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
 /// One token. Of the token itself only digests are here.
 ///
 /// The key is the token's public id, a `UUIDv7`: rows lie in the order of their making, and a check finds its row by the

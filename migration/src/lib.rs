@@ -10,6 +10,7 @@ mod m20261124_000001_account;
 mod m20261124_000002_token;
 mod m20261124_000003_attempt;
 mod m20261124_000004_maintenance_run;
+mod m20261124_000005_change;
 mod m20261124_000006_attempt_expires_at;
 mod table;
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000002_token::Migration),
             Box::new(m20261124_000003_attempt::Migration),
             Box::new(m20261124_000004_maintenance_run::Migration),
+            Box::new(m20261124_000005_change::Migration),
             Box::new(m20261124_000006_attempt_expires_at::Migration),
         ]
     }

@@ -1,6 +1,6 @@
 //! Trading a user name and a password for a token. Every door comes through here.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use entity::{PasswordHash, Scopes, Timestamp, user};
 
@@ -12,6 +12,7 @@ use crate::{
         Kind,
         issue::{self, Issued, Wanted},
     },
+    write::write,
 };
 
 /// Who says they are whom.
@@ -29,10 +30,10 @@ pub struct Credentials {
 /// time. The token is made under a lock on the user, and only if nothing ended the user's tokens since the password was
 /// looked up: a login does not slip past a password change, a disabling or a "log out everywhere".
 pub async fn login(
-    app: &App,
+    app: &Arc<App>,
     from: IpAddr,
     credentials: Credentials,
-    wanted: &Wanted,
+    wanted: Wanted,
     now: Timestamp,
 ) -> Result<Issued, Error> {
     limits::login_from(app, from, now).await?;
@@ -41,37 +42,43 @@ pub async fn login(
         app.hasher.verify(credentials.password, None).await?;
         return Err(Error::BadCredentials);
     };
-    limits::login_as(app, &name.canonical(), now).await?;
-    let (user, rehashed) = authenticate(app, &name, credentials.password).await?;
-
-    let txn = app.db.begin().await?;
-    let mut owner = users::lock(&txn, user.id).await.map_err(deleted_meanwhile)?;
-    if owner.epoch != user.epoch {
-        return Err(Error::BadCredentials);
-    }
-    owner.last_login_at = Some(now);
-    if let Some(hash) = rehashed {
-        owner.password_hash = Some(hash);
-    }
-    users::save(&txn, owner.clone()).await?;
-    limits::forget(&txn, &owner.canonical_name).await?;
-    let scopes = granted(&owner, wanted.scopes.as_ref())?;
-    let issued = issue::issue(app, &txn, &owner, Kind::Session, wanted, scopes, now).await?;
-    txn.commit().await?;
-    Ok(issued)
+    let (user, rehashed) = authenticate(app, &name, credentials.password, now).await?;
+    let shared = Arc::clone(app);
+    write(app, move |write| {
+        Box::pin(async move {
+            let mut owner = users::lock(write, user.id).await.map_err(deleted_meanwhile)?;
+            if owner.epoch != user.epoch {
+                return Err(Error::BadCredentials);
+            }
+            owner.last_login_at = Some(now);
+            if let Some(hash) = rehashed {
+                owner.password_hash = Some(hash);
+            }
+            users::save(write.txn(), owner.clone()).await?;
+            let scopes = granted(&owner, wanted.scopes.as_ref())?;
+            issue::issue(&shared, write, &owner, Kind::Session, &wanted, scopes, now).await
+        })
+    })
+    .await
 }
 
 /// The user whose password this is, and the same password hashed anew if the stored hash costs less than configured.
+///
+/// An attempt counts from before the password is hashed until it has proved right, whatever comes of the login then.
 async fn authenticate(
-    app: &App,
+    app: &Arc<App>,
     name: &Username,
     password: Password,
+    now: Timestamp,
 ) -> Result<(user::Model, Option<PasswordHash>), Error> {
-    let user = users::find_by_name(app.db.reader(), &name.canonical()).await?;
+    let canonical = name.canonical();
+    let _turn = limits::login_as(app, &canonical, now).await?;
+    let user = users::find_by_name(app.db.reader(), &canonical).await?;
     let able = user.filter(|user| user.disabled_at.is_none());
     let stored = able.as_ref().and_then(|user| user.password_hash.clone());
     let verified = app.hasher.verify(password, stored).await?;
     let user = able.filter(|_| verified.matches).ok_or(Error::BadCredentials)?;
+    limits::forget(app.db.writer(), &canonical).await?;
     Ok((user, verified.rehashed))
 }
 

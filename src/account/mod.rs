@@ -3,4 +3,5 @@
 pub mod limits;
 pub mod login;
 pub mod password;
+pub mod turns;
 pub mod users;

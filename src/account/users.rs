@@ -1,18 +1,24 @@
 //! Users: making, finding, changing and ending them.
 
-use entity::{Scopes, Timestamp, user};
+use std::sync::Arc;
+
+use entity::{Scopes, Timestamp, token, user};
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+    ActiveModelTrait as _, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, Select, SqlErr,
 };
 use uuid::Uuid;
 
-use super::password::{Password, policy};
+use super::{
+    limits,
+    password::{Password, policy},
+};
 use crate::{
     app::App,
     error::Error,
     id,
     token::{Kind, Owner, revoke},
+    write::{Write, write},
 };
 
 const EVERY_KIND: [Kind; 4] = [Kind::Session, Kind::Api, Kind::Client, Kind::Refresh];
@@ -77,7 +83,10 @@ pub async fn create(
         deleted_at: None,
         changed_at: now,
     };
-    match user::Entity::insert(all_set(row.clone())).exec_without_returning(app.db.writer()).await {
+    match user::Entity::insert(row.clone().into_active_model().reset_all())
+        .exec_without_returning(app.db.writer())
+        .await
+    {
         Ok(_) => Ok(row),
         Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
             Err(Error::Conflict("there is already a user of this name".to_owned()))
@@ -93,7 +102,7 @@ pub async fn none_yet(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
 
 /// The user of this id, unless deleted.
 pub async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<user::Model, Error> {
-    let row = user::Entity::find_by_id(id).filter(user::Column::DeletedAt.is_null()).one(db).await?;
+    let row = undeleted(id).one(db).await?;
     row.ok_or(Error::NotFound("user"))
 }
 
@@ -120,7 +129,7 @@ pub async fn page(db: &impl ConnectionTrait, after: Option<Uuid>, limit: u64) ->
 }
 
 /// Changes a user. A new password or disabling ends every token of theirs in the same transaction.
-pub async fn change(app: &App, id: Uuid, change: Change, now: Timestamp) -> Result<user::Model, Error> {
+pub async fn change(app: &Arc<App>, id: Uuid, change: Change, now: Timestamp) -> Result<user::Model, Error> {
     let before = find(app.db.reader(), id).await?;
     let hash = match change.password {
         Some(password) => {
@@ -129,96 +138,141 @@ pub async fn change(app: &App, id: Uuid, change: Change, now: Timestamp) -> Resu
         }
         None => None,
     };
-    let txn = app.db.begin().await?;
-    let mut row = lock(&txn, id).await?;
-    let ends_tokens = hash.is_some() || change.disabled == Some(true);
-    if let Some(scopes) = change.scopes {
-        row.scopes = scopes;
-    }
-    if let Some(hash) = hash {
-        row.password_hash = Some(hash);
-    }
-    if let Some(disabled) = change.disabled {
-        row.disabled_at = disabled.then(|| row.disabled_at.unwrap_or(now));
-    }
-    if ends_tokens {
-        row.epoch += 1;
-        revoke::all_of(app, &txn, &Owner::User(id), &EVERY_KIND, None, now).await?;
-    }
-    row.changed_at = now;
-    save(&txn, row.clone()).await?;
-    txn.commit().await?;
-    Ok(row)
+    let (scopes, disabled) = (change.scopes, change.disabled);
+    let shared = Arc::clone(app);
+    write(app, move |write| {
+        Box::pin(async move {
+            let mut row = lock(write, id).await?;
+            let ends_tokens = hash.is_some() || disabled == Some(true);
+            if let Some(scopes) = scopes {
+                row.scopes = scopes;
+                write.changed(unrevoked(write, id).await?);
+            }
+            if let Some(hash) = hash {
+                row.password_hash = Some(hash);
+                // Who is given a new password is meant to use it.
+                limits::forget(write.txn(), &row.canonical_name).await?;
+            }
+            if let Some(disabled) = disabled {
+                row.disabled_at = disabled.then(|| row.disabled_at.unwrap_or(now));
+            }
+            if ends_tokens {
+                row.epoch += 1;
+                revoke::all_of(&shared, write, &Owner::User(id), &EVERY_KIND, None, now).await?;
+            }
+            row.changed_at = now;
+            save(write.txn(), row.clone()).await?;
+            Ok(row)
+        })
+    })
+    .await
+}
+
+/// What tokens a user's scopes bear upon.
+async fn unrevoked(write: &Write<'_>, user: Uuid) -> Result<Vec<Uuid>, DbErr> {
+    token::Entity::find()
+        .select_only()
+        .column(token::Column::Id)
+        .filter(token::Column::UserId.eq(user))
+        .filter(token::Column::RevokedAt.is_null())
+        .into_tuple()
+        .all(write.txn())
+        .await
 }
 
 /// Sets a user's own new password once the present one has proved right; ends their other sessions.
 pub async fn change_own_password(
-    app: &App,
+    app: &Arc<App>,
     id: Uuid,
     current: Password,
     new: Password,
-    spared: Uuid,
+    kept: Uuid,
     now: Timestamp,
 ) -> Result<(), Error> {
     let before = find(app.db.reader(), id).await?;
-    super::limits::login_as(app, &before.canonical_name, now).await?;
+    let turn = limits::login_as(app, &before.canonical_name, now).await?;
     let verified = app.hasher.verify(current, before.password_hash.clone()).await?;
     if !verified.matches {
         return Err(Error::BadCredentials);
     }
-    super::limits::forget(app.db.writer(), &before.canonical_name).await?;
+    limits::forget(app.db.writer(), &before.canonical_name).await?;
+    drop(turn);
     accept_password("new_password", app, &new, &before.username)?;
     let hash = app.hasher.hash(new).await?;
-    let txn = app.db.begin().await?;
-    let mut row = lock(&txn, id).await?;
-    if row.epoch != before.epoch || row.disabled_at.is_some() {
-        return Err(Error::Conflict("the account was changed meanwhile".to_owned()));
-    }
-    row.password_hash = Some(hash);
-    row.epoch += 1;
-    row.changed_at = now;
-    let sessions = [Kind::Session, Kind::Refresh];
-    revoke::all_of(app, &txn, &Owner::User(id), &sessions, Some(spared), now).await?;
-    save(&txn, row).await?;
-    txn.commit().await?;
-    Ok(())
+    let shared = Arc::clone(app);
+    write(app, move |write| {
+        Box::pin(async move {
+            let mut row = lock(write, id).await?;
+            if row.epoch != before.epoch || row.disabled_at.is_some() {
+                return Err(Error::Conflict("the account was changed meanwhile".to_owned()));
+            }
+            row.password_hash = Some(hash);
+            row.epoch += 1;
+            row.changed_at = now;
+            let sessions = [Kind::Session, Kind::Refresh];
+            revoke::all_of(&shared, write, &Owner::User(id), &sessions, Some(kept), now).await?;
+            save(write.txn(), row).await?;
+            Ok(())
+        })
+    })
+    .await
 }
 
 /// Ends every token of an owner of these kinds; a login that began before does not complete after.
-pub async fn end_tokens(app: &App, owner: &Owner, kinds: &[Kind], now: Timestamp) -> Result<u64, Error> {
-    let txn = app.db.begin().await?;
-    if let Owner::User(id) = owner {
-        let mut row = lock(&txn, *id).await?;
-        row.epoch += 1;
-        save(&txn, row).await?;
-    }
-    let revoked = revoke::all_of(app, &txn, owner, kinds, None, now).await?;
-    txn.commit().await?;
-    Ok(revoked)
+pub async fn end_tokens(app: &Arc<App>, owner: Owner, kinds: Vec<Kind>, now: Timestamp) -> Result<u64, Error> {
+    let shared = Arc::clone(app);
+    write(app, move |write| {
+        Box::pin(async move {
+            if let Owner::User(id) = owner {
+                let mut row = lock(write, id).await?;
+                row.epoch += 1;
+                save(write.txn(), row).await?;
+            }
+            Ok(revoke::all_of(&shared, write, &owner, &kinds, None, now).await?)
+        })
+    })
+    .await
 }
 
 /// Deletes a user: tokens end at once, the name is free at once, the rows go with the purge.
-pub async fn delete(app: &App, id: Uuid, now: Timestamp) -> Result<(), Error> {
-    let txn = app.db.begin().await?;
-    let mut row = lock(&txn, id).await?;
-    revoke::all_of(app, &txn, &Owner::User(id), &EVERY_KIND, None, now).await?;
-    row.epoch += 1;
-    row.deleted_at = Some(now);
-    row.disabled_at = row.disabled_at.or(Some(now));
-    row.password_hash = None;
-    // A colon is in no name, so this one is taken by nobody and takes nobody's.
-    row.canonical_name = format!("deleted:{id}");
-    row.changed_at = now;
-    save(&txn, row).await?;
-    txn.commit().await?;
-    Ok(())
+pub async fn delete(app: &Arc<App>, id: Uuid, now: Timestamp) -> Result<(), Error> {
+    let shared = Arc::clone(app);
+    write(app, move |write| {
+        Box::pin(async move {
+            let mut row = lock(write, id).await?;
+            revoke::all_of(&shared, write, &Owner::User(id), &EVERY_KIND, None, now).await?;
+            row.epoch += 1;
+            row.deleted_at = Some(now);
+            row.disabled_at = row.disabled_at.or(Some(now));
+            row.password_hash = None;
+            // A colon is in no name, so this one is taken by nobody and takes nobody's.
+            row.canonical_name = format!("deleted:{id}");
+            row.changed_at = now;
+            save(write.txn(), row).await?;
+            Ok(())
+        })
+    })
+    .await
 }
 
 /// The user's row inside a transaction, locked where the engine locks rows: nothing that ends their tokens, and
 /// nothing that makes one, happens beside it.
-pub async fn lock(txn: &impl ConnectionTrait, id: Uuid) -> Result<user::Model, Error> {
-    let row = user::Entity::find_by_id(id).filter(user::Column::DeletedAt.is_null()).lock_exclusive().one(txn).await?;
+pub async fn lock(write: &Write<'_>, id: Uuid) -> Result<user::Model, Error> {
+    let row = undeleted(id).lock_exclusive().one(write.txn()).await?;
     row.ok_or(Error::NotFound("user"))
+}
+
+/// The same for whoever makes a token of this kind. Others may make some at the same time, unless they have to be
+/// counted.
+pub async fn lock_to_issue(app: &App, write: &Write<'_>, id: Uuid, kind: Kind) -> Result<user::Model, Error> {
+    if app.config.tokens.of(kind).per_user_limit > 0 {
+        return lock(write, id).await;
+    }
+    undeleted(id).lock_shared().one(write.txn()).await?.ok_or(Error::NotFound("user"))
+}
+
+fn undeleted(id: Uuid) -> Select<user::Entity> {
+    user::Entity::find_by_id(id).filter(user::Column::DeletedAt.is_null())
 }
 
 /// Writes the whole row.
@@ -231,20 +285,4 @@ fn accept_password(field: &'static str, app: &App, password: &Password, username
     let settings = &app.config.passwords;
     policy::accept(password, username, settings.min_length, settings.max_length)
         .map_err(|refusal| Error::invalid(field, refusal.to_string()))
-}
-
-fn all_set(row: user::Model) -> user::ActiveModel {
-    user::ActiveModel {
-        id: Set(row.id),
-        username: Set(row.username),
-        canonical_name: Set(row.canonical_name),
-        password_hash: Set(row.password_hash),
-        scopes: Set(row.scopes),
-        epoch: Set(row.epoch),
-        created_at: Set(row.created_at),
-        last_login_at: Set(row.last_login_at),
-        disabled_at: Set(row.disabled_at),
-        deleted_at: Set(row.deleted_at),
-        changed_at: Set(row.changed_at),
-    }
 }

@@ -2,19 +2,22 @@
 //!
 //! - this file: the pools, transactions, the probe;
 //! - [`mod@dialect`]: the statements that the three engines do not share;
+//! - [`mod@group`]: writers that share a commit;
 //! - [`mod@migrate`]: schema steps under a lock.
 
 pub mod dialect;
+pub mod group;
 pub mod migrate;
 
-use std::{path::Path, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use entity::Timestamp;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-    sqlx::sqlite::{SqliteAutoVacuum, SqliteJournalMode, SqliteSynchronous},
+    sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
+use tokio::sync::mpsc;
 
 use crate::{
     config::{Database as Settings, Durability},
@@ -41,6 +44,9 @@ pub struct Db {
     engine: Engine,
     readers: DatabaseConnection,
     writer: DatabaseConnection,
+    /// Where writers queue, on an engine that has one at a time.
+    queue: Option<mpsc::Sender<group::Job>>,
+    patience: Duration,
 }
 
 impl Db {
@@ -72,6 +78,19 @@ impl Db {
                 sqlite_transaction_mode: (self.engine == Engine::Sqlite).then_some(SqliteTransactionMode::Immediate),
             })
             .await
+    }
+
+    /// Sees to it that a job is carried out in a transaction, whatever becomes of the caller.
+    pub async fn group(&self, job: group::Job) -> Result<(), Storage> {
+        let Some(queue) = &self.queue else {
+            let db = self.clone();
+            tokio::spawn(async move { group::alone(&db, job).await });
+            return Ok(());
+        };
+        match tokio::time::timeout(self.patience, queue.send(job)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(DbErr::Custom("too many writers are waiting".to_owned()).into()),
+        }
     }
 
     /// Which database this is.
@@ -108,7 +127,7 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
         .test_before_acquire_if_idle_for(Duration::from_secs(30));
     let pool = Database::connect(options).await?;
     let engine = if url.starts_with("mysql:") { Engine::MySql } else { Engine::Postgres };
-    Ok(Db { engine, readers: pool.clone(), writer: pool })
+    Ok(Db { engine, readers: pool.clone(), writer: pool, queue: None, patience: settings.acquire_timeout })
 }
 
 async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
@@ -132,13 +151,18 @@ async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
     write.idle_timeout(None).max_lifetime(None);
     let writer = Database::connect(write).await?;
     if in_memory {
-        return Ok(Db { engine: Engine::Sqlite, readers: writer.clone(), writer });
+        return Ok(queued(writer.clone(), writer, settings));
     }
     let mut read = options(url, settings);
     read.max_connections(settings.sqlite_readers)
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).busy_timeout(BUSY));
-    Ok(Db { engine: Engine::Sqlite, readers: Database::connect(read).await?, writer })
+    Ok(queued(Database::connect(read).await?, writer, settings))
+}
+
+fn queued(readers: DatabaseConnection, writer: DatabaseConnection, settings: &Settings) -> Db {
+    let db = Db { engine: Engine::Sqlite, readers, writer, queue: None, patience: settings.acquire_timeout };
+    Db { queue: Some(group::queue(db.clone())), ..db }
 }
 
 /// How long `SQLite` waits for a lock that another process holds, such as the command line beside the server.
@@ -158,8 +182,8 @@ fn options(url: &str, settings: &Settings) -> ConnectOptions {
 fn create_private(url: &str) -> Result<(), Storage> {
     use std::os::unix::fs::OpenOptionsExt;
 
-    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
-    let path = Path::new(path.split('?').next().unwrap_or(path));
+    let options = SqliteConnectOptions::from_str(url).map_err(|error| DbErr::Custom(error.to_string()))?;
+    let path = options.get_filename();
     let result = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {

@@ -1,13 +1,14 @@
-//! What goes besides tokens: deleted users, attempts long ago, and runs that are kept no longer.
+//! What goes besides tokens: deleted users, attempts long ago, changes that everybody has seen, and runs that are kept
+//! no longer.
 
-use entity::{Timestamp, attempt, maintenance_run, maintenance_run::Outcome, token, user};
+use entity::{Timestamp, attempt, change, maintenance_run, maintenance_run::Outcome, token, user};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr,
     sea_query::{DeleteStatement, Expr, ExprTrait, Query},
 };
 
 use super::{history, purge::Deadline, stale::SETTLED};
-use crate::{app::App, db::dialect, id};
+use crate::{app::App, db::dialect, id, token::changes};
 
 /// One sort of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ enum Leftover {
     OldRun,
     /// Counters of attempts whose window is over.
     Attempt,
+    /// Changes that nobody looks for any longer.
+    Change,
     /// Deleted users of whom no token is left.
     User,
 }
@@ -26,7 +29,7 @@ enum Leftover {
 /// tokens that never end would keep it for ever.
 pub(super) async fn sweep(app: &App, deadline: &Deadline<'_>) -> Result<Outcome, DbErr> {
     let mut outcome = Outcome::Done;
-    for leftover in [Leftover::FutureRun, Leftover::OldRun, Leftover::Attempt, Leftover::User] {
+    for leftover in [Leftover::FutureRun, Leftover::OldRun, Leftover::Attempt, Leftover::Change, Leftover::User] {
         loop {
             if deadline.is_stopped() {
                 return Ok(Outcome::Cancelled);
@@ -62,6 +65,9 @@ impl Leftover {
             Self::Attempt => {
                 let end = attempt::Column::ExpiresAt;
                 dialect::delete_some(engine, attempt::Column::Subject, end.lte(now).into(), end, size)
+            }
+            Self::Change => {
+                dialect::delete_some(engine, change::Column::Id, changes::old(now), change::Column::Second, size)
             }
             Self::User => {
                 let gone = user::Column::DeletedAt.lt(now.minus(Ord::max(settings.retain_revoked, SETTLED)));

@@ -1,38 +1,23 @@
 //! Does this token work now, and for whom.
 //!
-//! Facts and judgement are apart: `facts` reads what the row says, [`judge`] decides from it what is true at `now`,
-//! on every request. A cache can stand in for the first, never for the second.
+//! Facts and judgement are apart: [`super::checker`] finds out what is known of a token, from memory or by a read;
+//! [`judge`] decides from it what is true at `now`, on every request.
 
-use entity::{DigestAlgorithm, State, Timestamp, TokenDigest};
+use std::{sync::Arc, time::Duration};
+
+use entity::{State, Timestamp, TokenDigest};
 use sea_orm::DbErr;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::{
-    Held, Kind, precision,
+    Held, Kind,
     secret::{self, Presented},
     usage,
 };
-use crate::{app::App, error::Error};
-
-/// Why a token does not work.
-///
-/// Only [`Refusal::Expired`], [`Refusal::Revoked`] and [`Refusal::Refresh`] say something of a token that exists, and
-/// they are given only to whom holds it: its digest matched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It is malformed, or there is none such.
-    #[error("the token is malformed or unknown")]
-    Unknown,
-    /// Its time is over.
-    #[error("the token has expired")]
-    Expired,
-    /// It was ended.
-    #[error("the token has been revoked")]
-    Revoked,
-    /// It is a refresh token, which buys new tokens and opens nothing itself.
-    #[error("a refresh token is not accepted here")]
-    Refresh,
-}
+use crate::{
+    app::App,
+    error::{Error, Refusal},
+};
 
 /// Why a check has no good answer.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +36,32 @@ impl From<DbErr> for Failure {
     }
 }
 
+/// A token that works, and what was presented of it.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The token.
+    pub held: Arc<Held>,
+    /// The digest of what was presented.
+    pub digest: TokenDigest,
+}
+
+impl Checked {
+    /// The end of what was presented, unless it is used or renewed before: a rotation may have replaced the secret.
+    pub fn expires_at(&self) -> Timestamp {
+        let end = self.held.expires_at();
+        match possession(&self.held, &self.digest) {
+            Possession::Previous(secret_end) => end.min(secret_end),
+            Possession::Current | Possession::None => end,
+        }
+    }
+}
+
 /// Checks a token as it came in, and notes its use.
-pub async fn check(app: &App, text: &str, now: Timestamp) -> Result<Held, Failure> {
+pub async fn check(app: &App, text: &str, now: Timestamp) -> Result<Checked, Failure> {
     let presented = parse(app, text, now).ok_or(Refusal::Unknown)?;
-    let mut held = facts(app, &presented).await?.ok_or(Refusal::Unknown)?;
-    judge(&held, &presented.digest, now, precision(app))?;
-    usage::record(app, &mut held.token, now).await;
-    Ok(held)
+    let held = app.checker.find(app, &presented, now).await?;
+    usage::note(app, &held, now);
+    Ok(Checked { held, digest: presented.digest })
 }
 
 /// Reads what a token says of itself, with the configured prefixes.
@@ -67,50 +71,48 @@ pub fn parse(app: &App, text: &str, now: Timestamp) -> Option<Presented> {
     secret::parse(text, prefixes, now)
 }
 
-/// What is known of the token that was presented. This is where a cache belongs.
-async fn facts(app: &App, presented: &Presented) -> Result<Option<Held>, DbErr> {
-    super::find(app.db.reader(), presented.id).await
-}
-
 /// Decides whether the holder of `digest` may use this token at `now`.
-pub fn judge(held: &Held, digest: &TokenDigest, now: Timestamp, precision: std::time::Duration) -> Result<(), Refusal> {
-    let possession = possession(held, digest, now)?;
-    match held.token.state(now, precision) {
+pub fn judge(held: &Held, digest: &TokenDigest, now: Timestamp, precision: Duration) -> Result<(), Refusal> {
+    let lapsed = match possession(held, digest) {
+        Possession::Current => false,
+        Possession::Previous(end) => now >= end,
+        Possession::None => return Err(Refusal::Unknown),
+    };
+    match held.life().state(now, precision) {
         State::Revoked => Err(Refusal::Revoked),
         State::Expired => Err(Refusal::Expired),
-        State::Active if possession == Possession::Lapsed => Err(Refusal::Expired),
-        State::Active if held.token.kind == Kind::Refresh => Err(Refusal::Refresh),
+        State::Active if lapsed => Err(Refusal::Expired),
+        State::Active if held.kind() == Kind::Refresh => Err(Refusal::Refresh),
         State::Active => Ok(()),
     }
 }
 
-/// Whether `digest` is that of the token's present secret, or of the one a rotation replaced.
+/// Whether `digest` is that of a secret of this token that may be used at `now`.
 pub fn possesses(held: &Held, digest: &TokenDigest, now: Timestamp) -> bool {
-    possession(held, digest, now).is_ok()
+    match possession(held, digest) {
+        Possession::Current => true,
+        Possession::Previous(end) => now < end,
+        Possession::None => false,
+    }
 }
 
+/// Which secret of a token somebody holds.
 #[derive(PartialEq, Eq)]
 enum Possession {
-    /// The secret may be used.
+    /// The present one.
     Current,
-    /// It is real, but the overlap after its rotation is over.
-    Lapsed,
+    /// The one that a rotation replaced, until then.
+    Previous(Timestamp),
+    /// Neither.
+    None,
 }
 
-fn possession(held: &Held, digest: &TokenDigest, now: Timestamp) -> Result<Possession, Refusal> {
-    let token = &held.token;
-    match token.digest_algorithm {
-        DigestAlgorithm::Sha256 => {}
-    }
-    let current = equal(digest, &token.digest);
-    let previous = token.previous_digest.as_ref().map_or(Choice::from(0), |previous| equal(digest, previous));
-    if bool::from(current) {
-        Ok(Possession::Current)
-    } else if bool::from(previous) {
-        let lapsed = token.previous_expires_at.is_none_or(|end| now >= end);
-        Ok(if lapsed { Possession::Lapsed } else { Possession::Current })
-    } else {
-        Err(Refusal::Unknown)
+fn possession(held: &Held, digest: &TokenDigest) -> Possession {
+    let current = equal(digest, held.digest());
+    match held.previous() {
+        Some((previous, end)) if bool::from(equal(digest, previous) & !current) => Possession::Previous(*end),
+        _ if bool::from(current) => Possession::Current,
+        Some(_) | None => Possession::None,
     }
 }
 

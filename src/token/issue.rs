@@ -1,16 +1,21 @@
 //! Making tokens.
 
-use entity::{DigestAlgorithm, Scopes, Timestamp, expiry, token, user};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use std::sync::Arc;
 
-use super::{Held, Kind, precision, revoke, secret::TokenSecret};
+use entity::{DigestAlgorithm, Scopes, State, Timestamp, expiry, token, user};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use uuid::Uuid;
+
+use super::{Held, Kind, precision, revoke, row::Row, secret::TokenSecret};
 use crate::{
+    account::users,
     app::App,
     config::{AtLimit, KindPolicy},
-    error::Error,
+    error::{Error, Refusal},
     id,
+    write::{Write, write},
 };
 
 /// The longest name of a token, in characters.
@@ -40,13 +45,62 @@ pub struct Issued {
     pub held: Held,
 }
 
+/// Makes a token of kind `api` for a user, in a transaction of its own.
+///
+/// `bound` is what may be granted at most; all that the user may where it is left out. Where no scopes are wanted, it is
+/// all of that but Daypass's own. `by` is the token that asks, which must still work when it is granted.
+pub async fn api(
+    app: &Arc<App>,
+    user: Uuid,
+    wanted: Wanted,
+    bound: Option<Scopes>,
+    by: Option<Uuid>,
+    now: Timestamp,
+) -> Result<Issued, Error> {
+    let shared = Arc::clone(app);
+    write(app, move |write| {
+        Box::pin(async move {
+            let owner = users::lock_to_issue(&shared, write, user, Kind::Api).await?;
+            if let Some(by) = by {
+                must_still_work(&shared, write, by).await?;
+            }
+            if owner.disabled_at.is_some() {
+                return Err(Error::Conflict("the user is disabled".to_owned()));
+            }
+            let scopes = match (&wanted.scopes, &bound) {
+                (None, bound) => bound.as_ref().unwrap_or(&owner.scopes).without_reserved(),
+                (Some(wanted), Some(bound)) if !bound.contains_all(wanted) => {
+                    return Err(Error::InsufficientScope { needed: wanted.to_string() });
+                }
+                (Some(wanted), None) if !owner.scopes.contains_all(wanted) => {
+                    return Err(Error::Forbidden(format!("{} may not have all of these scopes", owner.username)));
+                }
+                (Some(wanted), _) => wanted.clone(),
+            };
+            issue(&shared, write, &owner, Kind::Api, &wanted, scopes, now).await
+        })
+    })
+    .await
+}
+
+/// The presented token was checked before the user was locked; what ended it in between ends its powers too.
+async fn must_still_work(app: &App, write: &Write<'_>, id: Uuid) -> Result<(), Error> {
+    let row = token::Entity::find_by_id(id).one(write.txn()).await?;
+    match row.map(|row| row.life().state(app.clock.now(), precision(app))) {
+        Some(State::Active) => Ok(()),
+        Some(State::Expired) => Err(Error::Refused(Refusal::Expired)),
+        Some(State::Revoked) => Err(Error::Refused(Refusal::Revoked)),
+        None => Err(Error::Refused(Refusal::Unknown)),
+    }
+}
+
 /// Makes a token for a user whose row the caller has locked in this transaction.
 ///
 /// `scopes` are final: what may be granted is decided by whoever calls. The limit on a user's tokens is counted here,
 /// under the same lock, so that parallel logins cannot pass it together.
 pub async fn issue(
     app: &App,
-    txn: &impl ConnectionTrait,
+    write: &Write<'_>,
     owner: &user::Model,
     kind: Kind,
     wanted: &Wanted,
@@ -56,11 +110,10 @@ pub async fn issue(
     let policy = app.config.tokens.of(kind);
     let lifetime = Lifetime::of(policy, wanted)?;
     let name = wanted.name.clone().map(checked_name).transpose()?;
-    make_room(app, txn, owner, kind, policy, now).await?;
+    make_room(app, write, owner, kind, policy, now).await?;
 
     let id = id::new(now);
-    let secret = TokenSecret::generate(&app.config.tokens.prefix, kind, id)
-        .map_err(|error| Error::Internal(format!("the operating system gave no random bytes: {error}")))?;
+    let secret = TokenSecret::generate(&app.config.tokens.prefix, kind, id)?;
     let ttl_expires_at = now.plus_seconds(lifetime.ttl);
     let row = token::Model {
         id,
@@ -84,9 +137,8 @@ pub async fn issue(
         revoked_at: None,
         changed_at: now,
     };
-    insert(txn, row.clone()).await?;
-    let held = Held { token: row, username: Some(owner.username.clone()), user_scopes: Some(owner.scopes.clone()) };
-    Ok(Issued { secret, held })
+    token::Entity::insert(row.clone().into_active_model().reset_all()).exec_without_returning(write.txn()).await?;
+    Ok(Issued { secret, held: Held::from(Row::from((row, owner))) })
 }
 
 /// How long a token shall live, within what its kind allows. All in seconds.
@@ -136,7 +188,7 @@ fn checked_name(name: String) -> Result<String, Error> {
 /// Refuses, or ends the oldest tokens, where the user already has as many of this kind as allowed.
 async fn make_room(
     app: &App,
-    txn: &impl ConnectionTrait,
+    write: &Write<'_>,
     owner: &user::Model,
     kind: Kind,
     policy: &KindPolicy,
@@ -150,7 +202,7 @@ async fn make_room(
         .filter(token::Column::UserId.eq(owner.id))
         .filter(token::Column::Kind.eq(kind))
         .filter(expiry::active(now, precision(app)));
-    let active = theirs.clone().count(txn).await?;
+    let active = theirs.clone().count(write.txn()).await?;
     let room = u64::from(limit);
     if active < room {
         return Ok(());
@@ -158,41 +210,11 @@ async fn make_room(
     match policy.at_limit {
         AtLimit::Refuse => Err(Error::TokenLimit { limit }),
         AtLimit::EvictOldest => {
-            let oldest = theirs.order_by_asc(token::Column::Id).limit(active - room + 1).all(txn).await?;
-            for row in oldest {
-                revoke::by_id(txn, row.id, now).await?;
-            }
-            Ok(())
+            let oldest = theirs.select_only().column(token::Column::Id).order_by_asc(token::Column::Id);
+            let oldest = oldest.limit(active - room + 1).into_tuple().all(write.txn()).await?;
+            Ok(revoke::these(write, oldest, now).await?)
         }
     }
-}
-
-/// Every column is written by name, so that a new one cannot be forgotten.
-async fn insert(txn: &impl ConnectionTrait, row: token::Model) -> Result<(), Error> {
-    let row = token::ActiveModel {
-        id: Set(row.id),
-        kind: Set(row.kind),
-        digest_algorithm: Set(row.digest_algorithm),
-        digest: Set(row.digest),
-        previous_digest: Set(row.previous_digest),
-        previous_expires_at: Set(row.previous_expires_at),
-        hint: Set(row.hint),
-        name: Set(row.name),
-        user_id: Set(row.user_id),
-        client_id: Set(row.client_id),
-        scopes: Set(row.scopes),
-        ttl: Set(row.ttl),
-        idle_timeout: Set(row.idle_timeout),
-        created_at: Set(row.created_at),
-        expires_at: Set(row.expires_at),
-        ttl_expires_at: Set(row.ttl_expires_at),
-        max_expires_at: Set(row.max_expires_at),
-        last_used_at: Set(row.last_used_at),
-        revoked_at: Set(row.revoked_at),
-        changed_at: Set(row.changed_at),
-    };
-    token::Entity::insert(row).exec_without_returning(txn).await?;
-    Ok(())
 }
 
 fn seconds(duration: std::time::Duration) -> i64 {

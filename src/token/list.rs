@@ -4,7 +4,10 @@ use entity::{State, Timestamp, expiry, token};
 use sea_orm::{ColumnTrait, Condition, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::{Held, Kind, Owner, precision, select};
+use super::{
+    Held, Kind, Owner, precision,
+    row::{Row, select},
+};
 use crate::app::App;
 
 /// Which tokens are wanted; what is left out does not matter.
@@ -33,9 +36,10 @@ pub async fn page(
         .filter(Condition::all().add_option(after.map(|id| token::Column::Id.lt(id))))
         .order_by_desc(token::Column::Id)
         .limit(limit)
-        .into_model()
+        .into_model::<Row>()
         .all(app.db.reader())
         .await
+        .map(|rows| rows.into_iter().map(Held::from).collect())
 }
 
 fn condition(filter: &Filter, now: Timestamp, precision: std::time::Duration) -> Condition {

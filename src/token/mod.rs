@@ -2,78 +2,29 @@
 //!
 //! Every function takes `now`, and a database handle that may be a pool or a transaction. None knows HTTP.
 
+pub mod changes;
 pub mod check;
+pub mod checker;
+mod held;
 pub mod issue;
 pub mod list;
 pub mod renew;
 pub mod revoke;
 pub mod rotate;
+mod row;
 pub mod secret;
 pub mod usage;
 
 use std::time::Duration;
 
-use entity::{Scopes, Timestamp, token, user};
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect,
-    RelationDef, Select,
-};
+use entity::{Scopes, Timestamp, token};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QuerySelect};
 use uuid::Uuid;
 
 pub use entity::{State, token::Kind};
+pub use held::{Held, LimitedBy};
 
-use crate::{app::App, error::Error};
-
-/// A token as it is held: its row and what its user's row says. Facts; what follows from them is judged when asked.
-#[derive(Clone, Debug, FromQueryResult)]
-pub struct Held {
-    /// Its row.
-    #[sea_orm(nested)]
-    pub token: token::Model,
-    /// Its user's name.
-    pub username: Option<String>,
-    /// What its user may be granted at all.
-    pub user_scopes: Option<Scopes>,
-}
-
-/// Which rule sets a token's `expires_at`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitedBy {
-    /// The ttl it was issued or renewed with.
-    Ttl,
-    /// It ends earlier unless it is used.
-    IdleTimeout,
-    /// No renewal will move it.
-    MaxLifetime,
-}
-
-impl Held {
-    /// What it may do: what it was issued with, as far as its user still may.
-    pub fn scopes(&self) -> Scopes {
-        match &self.user_scopes {
-            Some(grantable) => self.token.scopes.intersection(grantable),
-            None => self.token.scopes.clone(),
-        }
-    }
-
-    /// Whether it may administer.
-    pub fn is_admin(&self) -> bool {
-        let holds = |scopes: &Scopes| scopes.contains(Scopes::ADMIN);
-        holds(&self.token.scopes) && self.user_scopes.as_ref().is_none_or(holds)
-    }
-
-    /// Which rule sets its `expires_at`.
-    pub fn limited_by(&self) -> LimitedBy {
-        let token = &self.token;
-        if token.expires_at < token.ttl_expires_at {
-            LimitedBy::IdleTimeout
-        } else if token.ttl_expires_at < token.max_expires_at {
-            LimitedBy::Ttl
-        } else {
-            LimitedBy::MaxLifetime
-        }
-    }
-}
+use crate::{app::App, error::Error, write::Write};
 
 /// Whose tokens a question or a change is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,14 +36,6 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// Whose this token is.
-    pub fn of(token: &token::Model) -> Self {
-        match token.user_id {
-            Some(user) => Self::User(user),
-            None => Self::Client(token.client_id.clone().unwrap_or_default()),
-        }
-    }
-
     /// The condition that a token is theirs.
     fn tokens(&self) -> Condition {
         match self {
@@ -106,7 +49,7 @@ impl Owner {
 
 /// Reads one token by its id.
 pub async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Held>, DbErr> {
-    select().filter(token::Column::Id.eq(id)).into_model::<Held>().one(db).await
+    Ok(row::find(db, id).await?.map(Held::from))
 }
 
 /// How far the recording of use may lag behind, from the settings.
@@ -114,28 +57,28 @@ pub fn precision(app: &App) -> Duration {
     app.config.check.last_used_precision
 }
 
-/// The row as it is inside a transaction that is about to change it, locked where the engine locks rows.
-async fn lock(txn: &impl ConnectionTrait, id: Uuid) -> Result<token::Model, Error> {
-    let row = token::Entity::find_by_id(id).lock_exclusive().one(txn).await?;
-    row.ok_or(Error::NotFound("token"))
+/// The row inside a transaction that is about to change it, locked where the engine locks rows; and the time, which may
+/// have gone on while the lock was waited for.
+async fn lock(app: &App, write: &Write<'_>, id: Uuid) -> Result<(token::Model, Timestamp), Error> {
+    let row = token::Entity::find_by_id(id).lock_exclusive().one(write.txn()).await?;
+    Ok((row.ok_or(Error::NotFound("token"))?, app.clock.now()))
+}
+
+/// Refuses to hand on what goes beyond `powers`. All that the token was issued with counts: a scope that its user may not
+/// use just now may come back.
+fn must_be_within(row: &token::Model, powers: &Scopes) -> Result<(), Error> {
+    if powers.contains_all(&row.scopes) {
+        Ok(())
+    } else {
+        Err(Error::InsufficientScope { needed: row.scopes.to_string() })
+    }
 }
 
 /// Refuses a change to a token that no longer works.
-fn must_work(row: &token::Model, now: Timestamp, precision: Duration) -> Result<(), Error> {
-    match row.state(now, precision) {
+fn must_work(app: &App, row: &token::Model, now: Timestamp) -> Result<(), Error> {
+    match row.life().state(now, precision(app)) {
         State::Active => Ok(()),
         State::Expired => Err(Error::Conflict("the token has expired".to_owned())),
         State::Revoked => Err(Error::Conflict("the token has been revoked".to_owned())),
     }
-}
-
-fn select() -> Select<token::Entity> {
-    token::Entity::find()
-        .join(JoinType::LeftJoin, to_user())
-        .column_as(user::Column::Username, "username")
-        .column_as(user::Column::Scopes, "user_scopes")
-}
-
-fn to_user() -> RelationDef {
-    token::Entity::belongs_to(user::Entity).from(token::Column::UserId).to(user::Column::Id).into()
 }

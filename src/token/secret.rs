@@ -99,7 +99,8 @@ fn is_head(head: &str, prefix: &str) -> bool {
     head.strip_prefix(prefix).is_some_and(|rest| rest.len() == 2 && rest.ends_with('_'))
 }
 
-fn digest(token: &str) -> TokenDigest {
+/// What is stored of a token.
+pub fn digest(token: &str) -> TokenDigest {
     TokenDigest::new(Sha256::digest(token.as_bytes()).into())
 }
 

@@ -1,0 +1,32 @@
+//! What changed lately, so that whoever remembers tokens can ask for it cheaply. The key is the order of writing: what is
+//! new lies together, no other index is needed, and the tokens' own table needs none for it.
+
+use sea_orm_migration::{
+    prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, Table, async_trait},
+    schema::{big_integer, uuid},
+};
+
+use crate::table;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .create_table(
+                table::create(manager, "change")
+                    .col(big_integer("second"))
+                    .col(uuid("id"))
+                    .col(uuid("token_id"))
+                    .primary_key(Index::create().col("second").col("id"))
+                    .to_owned(),
+            )
+            .await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(Table::drop().table("change").to_owned()).await
+    }
+}

@@ -1,0 +1,109 @@
+//! Group commit: writers that wait at the same time share one commit where an engine has one writer.
+//!
+//! `SQLite` syncs its file for each commit, which takes a millisecond or several, and lets one writer in at a time. So
+//! its writers queue, whoever waits when a transaction begins is taken along in it, and each is told after its commit.
+//! Servers commit side by side, and group their syncs themselves: there each job has a transaction of its own.
+
+use futures_util::future::BoxFuture;
+use sea_orm::{DatabaseTransaction, TransactionTrait};
+use tokio::sync::mpsc;
+
+use super::Db;
+use crate::error::Storage;
+
+/// What is to be done in a transaction; an error instead of one if none could be had.
+pub type Job =
+    Box<dyn for<'a> FnOnce(Result<&'a DatabaseTransaction, Storage>) -> BoxFuture<'a, Outcome> + Send + 'static>;
+
+type Then = Box<dyn FnOnce(Result<(), Storage>) + Send>;
+
+/// What came of a job: whether to keep what it wrote, and whom to tell.
+pub struct Outcome {
+    keep: bool,
+    then: Then,
+}
+
+impl Outcome {
+    /// Keep it; `then` is told how the commit went.
+    pub fn ready(then: impl FnOnce(Result<(), Storage>) + Send + 'static) -> Self {
+        Self { keep: true, then: Box::new(then) }
+    }
+
+    /// Take it back, then call `then`.
+    pub fn refused(then: impl FnOnce() + Send + 'static) -> Self {
+        Self { keep: false, then: Box::new(|_| then()) }
+    }
+}
+
+/// How many jobs may wait; beyond that whoever comes waits to wait.
+const QUEUE: usize = 1024;
+/// How many are taken along in one transaction.
+const MOST: usize = 128;
+
+/// Starts the queue of a database that has one writer; it ends with the last sender.
+pub(super) fn queue(db: Db) -> mpsc::Sender<Job> {
+    let (sender, mut jobs) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        let mut waiting = Vec::with_capacity(MOST);
+        while jobs.recv_many(&mut waiting, MOST).await > 0 {
+            if waiting.len() == 1 {
+                for job in waiting.drain(..) {
+                    alone(&db, job).await;
+                }
+            } else {
+                together(&db, &mut waiting).await;
+            }
+        }
+    });
+    sender
+}
+
+/// One job in a transaction of its own.
+pub(super) async fn alone(db: &Db, job: Job) {
+    let txn = match db.begin().await {
+        Ok(txn) => txn,
+        Err(error) => return (job(Err(error.into())).await.then)(Ok(())),
+    };
+    let outcome = job(Ok(&txn)).await;
+    let ended = if outcome.keep { txn.commit().await } else { txn.rollback().await };
+    (outcome.then)(ended.map_err(Storage::from));
+}
+
+/// Several jobs in one transaction, each between savepoints, so that an error of one takes back its own work only.
+async fn together(db: &Db, jobs: &mut Vec<Job>) {
+    let txn = match db.begin().await {
+        Ok(txn) => txn,
+        Err(error) => {
+            let error = Storage::from(error);
+            for job in jobs.drain(..) {
+                (job(Err(error.clone())).await.then)(Ok(()));
+            }
+            return;
+        }
+    };
+    let mut done = Vec::with_capacity(jobs.len());
+    for job in jobs.drain(..) {
+        done.push(within(&txn, job).await);
+    }
+    let committed = txn.commit().await.map_err(Storage::from);
+    for then in done {
+        then(committed.clone());
+    }
+}
+
+async fn within(txn: &DatabaseTransaction, job: Job) -> Then {
+    let savepoint = match txn.begin().await {
+        Ok(savepoint) => savepoint,
+        Err(error) => return job(Err(error.into())).await.then,
+    };
+    let outcome = job(Ok(&savepoint)).await;
+    let ended = if outcome.keep { savepoint.commit().await } else { savepoint.rollback().await };
+    match ended {
+        Ok(()) => outcome.then,
+        // It will be committed with the others or not at all, but nobody can say which.
+        Err(error) => {
+            let error = Storage::from(error);
+            Box::new(move |_| (outcome.then)(Err(error)))
+        }
+    }
+}

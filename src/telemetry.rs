@@ -1,8 +1,13 @@
 //! Logs and metrics.
 
-use std::{io::IsTerminal, sync::OnceLock, time::Duration};
+use std::{
+    io::IsTerminal,
+    sync::{LazyLock, OnceLock},
+    time::Duration,
+};
 
 use entity::maintenance_run::{Model as Run, Outcome};
+use metrics::Histogram;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use poem::http::{Method, StatusCode};
 use sea_orm::ActiveEnum;
@@ -85,11 +90,32 @@ pub fn render() -> Option<String> {
 /// One request was answered. `route` is its pattern, never its path, and a method that nobody answers has no name: either
 /// would let strangers make as many series as they like.
 pub fn answered(method: &Method, route: &str, status: StatusCode, took: Duration) {
+    let labels =
+        [("method", name_of(method).to_owned()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
+    metrics::histogram!("daypass_http_request_duration_seconds", &labels).record(took);
+}
+
+/// The method's name, or `other` for one that strangers make up: it might be a secret, and each would be a series.
+pub fn name_of(method: &Method) -> &str {
     const KNOWN: [Method; 7] =
         [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    let method = KNOWN.iter().find(|known| *known == method).map_or("other", Method::as_str);
-    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
-    metrics::histogram!("daypass_http_request_duration_seconds", &labels).record(took);
+    if KNOWN.contains(method) { method.as_str() } else { "other" }
+}
+
+/// One check was answered. It is counted where all requests are; what it is counted with is looked up once.
+pub fn checked(status: StatusCode, took: Duration) {
+    static STATUSES: [u16; 4] = [200, 401, 403, 503];
+    static HISTOGRAMS: LazyLock<[Histogram; 4]> = LazyLock::new(|| {
+        STATUSES.map(|status| {
+            let labels =
+                [("method", "any".to_owned()), ("route", "/v1/check".to_owned()), ("status", status.to_string())];
+            metrics::histogram!("daypass_http_request_duration_seconds", &labels)
+        })
+    });
+    let at = STATUSES.iter().position(|known| *known == status.as_u16());
+    if let Some(histogram) = at.and_then(|at| HISTOGRAMS.get(at)) {
+        histogram.record(took);
+    }
 }
 
 /// A purge ended.

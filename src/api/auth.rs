@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use entity::{Scopes, Timestamp};
+use entity::{Scopes, Timestamp, TokenDigest};
 use poem::{
     Request, RequestBody,
     http::{HeaderMap, header},
@@ -23,7 +23,7 @@ use crate::{
     error::Error,
     token::{
         Held, Owner,
-        check::{self, Failure},
+        check::{self, Checked, Failure},
     },
 };
 
@@ -67,7 +67,9 @@ fn is_scheme(word: &str, schemes: &[&str]) -> bool {
 #[derive(Debug)]
 pub struct Caller {
     /// The presented token, which works.
-    pub held: Held,
+    pub held: Arc<Held>,
+    /// The digest of what was presented.
+    pub digest: TokenDigest,
     /// The instant of the request.
     pub now: Timestamp,
 }
@@ -85,12 +87,12 @@ impl Caller {
 
     /// Whose the presented token is.
     pub fn owner(&self) -> Owner {
-        Owner::of(&self.held.token)
+        self.held.owner()
     }
 
     /// The user of the presented token; a client's own token has none.
     pub fn user_id(&self) -> Result<Uuid, Error> {
-        self.held.token.user_id.ok_or_else(|| Error::Forbidden("this token belongs to no user".to_owned()))
+        self.held.user_id().ok_or_else(|| Error::Forbidden("this token belongs to no user".to_owned()))
     }
 }
 
@@ -121,18 +123,74 @@ impl<'a> ApiExtractor<'a> for Caller {
                 Err(ApiError::bad_credentials_format("Authorization must be there once and hold one token").into())
             }
             Credential::Token(text) => {
-                let held = check::check(app, text, now).await.map_err(ApiError::from)?;
-                Ok(Self { held, now })
+                let Checked { held, digest } = check::check(app, text, now).await.map_err(ApiError::from)?;
+                Ok(Self { held, digest, now })
             }
         }
     }
 }
 
-/// The caller of a check or of a Django door, which answer in their own words when the token does not work.
+/// A caller who administers.
+#[derive(Debug)]
+pub struct Admin(pub Caller);
+
+impl<'a> ApiExtractor<'a> for Admin {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        Caller::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        Caller::security_schemes()
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let caller = Caller::from_request(request, body, options).await?;
+        caller.must_be_admin().map_err(ApiError::from)?;
+        Ok(Self(caller))
+    }
+}
+
+/// Says in the document that a token is presented, and reads nothing: the check reads for itself.
+#[derive(Debug)]
+pub struct Documented;
+
+impl<'a> ApiExtractor<'a> for Documented {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        Bearer::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        Bearer::security_schemes()
+    }
+
+    async fn from_request(
+        _request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        Ok(Self)
+    }
+}
+
+/// The caller of a Django door, which answers in its own words when the token does not work.
 #[derive(Debug)]
 pub struct Bearer {
     /// What was presented, and what came of it.
-    pub result: Result<Held, NotHeld>,
+    pub result: Result<Checked, NotHeld>,
     /// The instant of the request.
     pub now: Timestamp,
 }

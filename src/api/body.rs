@@ -114,6 +114,10 @@ pub fn unsupported(expected: &str) -> ApiError {
 
 /// Reads JSON. What is not JSON, or not of the documented types, is 400; a field that is not documented is 422.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // serde would take a list for an object whose members come in this order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(ApiError::field(StatusCode::BAD_REQUEST, "body", "must be an object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let field = error.path().to_string();

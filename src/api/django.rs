@@ -29,7 +29,7 @@ use crate::{
     app::App,
     error::Error,
     token::{
-        Held, Kind, Owner,
+        Held, Kind,
         check::Failure,
         issue::{Issued, Wanted},
         revoke,
@@ -253,7 +253,7 @@ impl DjangoApi {
     ) -> Result<Json<DjangoToken>, Shut> {
         let denied = || Shut::Unauthorized(error("Invalid Credentials"), "Token".to_owned());
         let credentials = fields.credentials().ok_or_else(denied)?;
-        Ok(token(&log_in(&app, request, credentials).await?.ok_or_else(denied)?))
+        Ok(token(&log_in(app.0, request, credentials).await?.ok_or_else(denied)?))
     }
 
     /// A page behind `Authorization: Token …`
@@ -273,7 +273,7 @@ impl DjangoApi {
         app: Data<&Arc<App>>,
         fields: Fields<false>,
     ) -> Result<Json<DjangoToken>, Shut> {
-        Ok(token(&log_in(&app, request, fields.required()?).await?.ok_or_else(unable)?))
+        Ok(token(&log_in(app.0, request, fields.required()?).await?.ok_or_else(unable)?))
     }
 
     /// Log in, the hand-made way with a form
@@ -288,7 +288,7 @@ impl DjangoApi {
     ) -> Result<Json<DjangoToken>, Shut> {
         let denied = || Shut::Unauthorized(error("Invalid credentials"), "Token".to_owned());
         let credentials = fields.credentials().ok_or_else(denied)?;
-        Ok(token(&log_in(&app, request, credentials).await?.ok_or_else(denied)?))
+        Ok(token(&log_in(app.0, request, credentials).await?.ok_or_else(denied)?))
     }
 
     /// A page behind a bare token in `Authorization`
@@ -319,13 +319,13 @@ impl DjangoApi {
             BadBasic::Malformed => wrong("Invalid basic header. Credentials not correctly base64 encoded."),
         };
         let issued = match session::basic(request).map_err(unreadable)? {
-            Some(basic) => log_in(&app, request, basic).await?.ok_or_else(|| wrong("Invalid username/password."))?,
-            None => log_in(&app, request, fields.required()?).await?.ok_or_else(unable)?,
+            Some(basic) => log_in(app.0, request, basic).await?.ok_or_else(|| wrong("Invalid username/password."))?,
+            None => log_in(app.0, request, fields.required()?).await?.ok_or_else(unable)?,
         };
         Ok(Json(KnoxToken {
-            expiry: Time(issued.held.token.expires_at),
+            expiry: Time(issued.held.expires_at()),
             token: issued.secret.expose().to_owned(),
-            user: KnoxUser { username: issued.held.username.unwrap_or_default() },
+            user: KnoxUser { username: issued.held.username().to_owned() },
         }))
     }
 
@@ -334,7 +334,7 @@ impl DjangoApi {
     async fn knox_logout(&self, bearer: Bearer, request: &Request, app: Data<&Arc<App>>) -> Result<Done, Shut> {
         let now = bearer.now;
         let held = held(bearer, request)?;
-        revoke::by_id(app.db.writer(), held.token.id, now).await.map_err(Error::from)?;
+        revoke::one(app.0, held.id(), now).await?;
         Ok(Done::NoContent)
     }
 
@@ -345,20 +345,20 @@ impl DjangoApi {
     async fn knox_logout_all(&self, bearer: Bearer, request: &Request, app: Data<&Arc<App>>) -> Result<Done, Shut> {
         let now = bearer.now;
         let held = held(bearer, request)?;
-        users::end_tokens(&app, &Owner::of(&held.token), &[Kind::Session], now).await?;
-        revoke::by_id(app.db.writer(), held.token.id, now).await.map_err(Error::from)?;
+        users::end_tokens(app.0, held.owner(), vec![Kind::Session], now).await?;
+        revoke::one(app.0, held.id(), now).await?;
         Ok(Done::NoContent)
     }
 }
 
 /// Logs in; bad credentials are `None`, for each door has its own words for them. What is longer than any password may be
 /// is one, and is not hashed to find out.
-async fn log_in(app: &App, request: &Request, credentials: Credentials) -> Result<Option<Issued>, Shut> {
+async fn log_in(app: &Arc<App>, request: &Request, credentials: Credentials) -> Result<Option<Issued>, Shut> {
     if credentials.password.is_longer_than(app.config.passwords.max_length) {
         return Ok(None);
     }
     let from = client_address::of(request, &app.config.trusted_proxies);
-    match login::login(app, from, credentials, &Wanted::default(), app.clock.now()).await {
+    match login::login(app, from, credentials, Wanted::default(), app.clock.now()).await {
         Ok(issued) => Ok(Some(issued)),
         Err(Error::BadCredentials) => Ok(None),
         Err(error) => Err(error.into()),
@@ -380,10 +380,10 @@ fn unable() -> Shut {
 }
 
 /// The token that was presented, or Django REST framework's words for why there is none.
-fn held(bearer: Bearer, request: &Request) -> Result<Held, Shut> {
+fn held(bearer: Bearer, request: &Request) -> Result<Arc<Held>, Shut> {
     let denied = |text: &str| Shut::Unauthorized(detail(text), "Token".to_owned());
     match bearer.result {
-        Ok(held) => Ok(held),
+        Ok(checked) => Ok(checked.held),
         Err(NotHeld::Missing) if is_bare_scheme(request) => {
             Err(denied("Invalid token header. No credentials provided."))
         }
@@ -414,7 +414,7 @@ impl From<Error> for Shut {
         match cause {
             Error::Throttled { retry_after } => Self::throttled(retry_after),
             Error::TokenLimit { .. } => Self::Forbidden(error("Maximum amount of tokens allowed per user exceeded.")),
-            Error::BadCredentials | Error::NotFound(_) => {
+            Error::BadCredentials | Error::Refused(_) | Error::NotFound(_) => {
                 Self::Unauthorized(detail("Invalid username/password."), "Token".to_owned())
             }
             Error::Forbidden(text) | Error::Conflict(text) => Self::Forbidden(detail(text)),

@@ -155,26 +155,25 @@ pub struct TokenInfo {
 impl TokenInfo {
     /// What is told of a token at `now`.
     pub fn of(app: &App, held: &Held, now: Timestamp) -> Self {
-        let row = &held.token;
-        let state = row.state(now, precision(app));
-        let left = if state == token::State::Active { row.expires_at.millis_since(now).max(0) / 1000 } else { 0 };
-        let user = row.user_id.map(|id| TokenUser { id, username: held.username.clone().unwrap_or_default() });
+        let state = held.life().state(now, precision(app));
+        let expires_at = held.expires_at();
+        let left = if state == token::State::Active { expires_at.millis_since(now).max(0) / 1000 } else { 0 };
         Self {
-            id: row.id,
-            kind: row.kind.into(),
+            id: held.id(),
+            kind: held.kind().into(),
             state: state.into(),
-            name: row.name.clone(),
-            hint: row.hint.clone(),
-            user,
-            client_id: row.client_id.clone(),
+            name: held.name().map(str::to_owned),
+            hint: held.hint().to_owned(),
+            user: held.user_id().map(|id| TokenUser { id, username: held.username().to_owned() }),
+            client_id: held.client_id().map(str::to_owned),
             scopes: held.scopes().into(),
-            created_at: Time(row.created_at),
-            expires_at: Time(row.expires_at),
+            created_at: Time(held.created_at()),
+            expires_at: Time(expires_at),
             expires_in: left,
-            max_expires_at: Time(row.max_expires_at),
-            idle_timeout: row.idle_timeout,
-            last_used_at: row.last_used_at.map(Time),
-            revoked_at: row.revoked_at.map(Time),
+            max_expires_at: Time(held.max_expires_at()),
+            idle_timeout: held.idle_timeout(),
+            last_used_at: held.last_used_at().map(Time),
+            revoked_at: held.revoked_at().map(Time),
             limited_by: held.limited_by().into(),
         }
     }
@@ -282,8 +281,10 @@ fn example_user() -> Uuid {
     Uuid::from_u128(0x019a_b501_77c0_7a11_8f3b_2c4d_5e6f_7081)
 }
 
-/// The size of a page when none is asked for.
-pub const PAGE: u64 = 50;
+/// How many rows a page has: 50 when nothing is asked for.
+pub fn page_size(limit: Option<i64>) -> u64 {
+    limit.and_then(|limit| u64::try_from(limit).ok()).unwrap_or(50)
+}
 
 /// Reads a cursor: where the last page ended.
 pub fn parse_cursor(cursor: Option<&str>) -> Result<Option<Uuid>, ApiError> {

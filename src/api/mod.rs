@@ -9,6 +9,7 @@ pub mod form;
 pub mod json;
 pub mod openapi;
 pub mod pages;
+mod plain_json;
 pub mod problem;
 pub mod service;
 mod shell;
@@ -27,10 +28,11 @@ use crate::app::App;
 /// Everything that is served.
 pub fn routes(app: &Arc<App>) -> impl Endpoint<Output = Response> + use<> {
     let routes = pages::routes().nest("/", openapi::service());
-    let state = Arc::clone(app);
+    let (state, front) = (Arc::clone(app), Arc::clone(app));
     routes
         .data(Arc::clone(app))
         .around(move |next, request| shell::shell(next, Arc::clone(&state), request))
         // Django's paths end in a slash, ours do not, and people type either: everything inside sees none.
         .with(NormalizePath::new(TrailingSlash::Trim))
+        .around(move |next, request| shell::checks_first(next, Arc::clone(&front), request))
 }

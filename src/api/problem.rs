@@ -15,8 +15,8 @@ use poem_openapi::{
 };
 
 use crate::{
-    error::Error,
-    token::check::{Failure, Refusal},
+    error::{Error, Refusal},
+    token::check::Failure,
 };
 
 /// The media type of a problem.
@@ -172,6 +172,7 @@ impl From<Error> for ApiError {
             Error::Invalid { field, message } => Self::field(StatusCode::UNPROCESSABLE_ENTITY, field, message),
             Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, sentence(&error)),
             Error::InsufficientScope { needed } => Self::insufficient_scope(&needed),
+            Error::Refused(refusal) => Self::invalid_token(refusal),
             Error::BadCredentials => Self::bad_credentials("Bearer realm=\"daypass\""),
             Error::Throttled { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts; see Retry-After.").retry_after(retry_after)
@@ -232,6 +233,16 @@ impl ResponseError for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.as_response()
+    }
+}
+
+/// `minimum(1, exclusive: false)` is `at least 1`.
+fn in_words(rule: &str) -> String {
+    let bound = |name: &str| rule.strip_prefix(name).and_then(|rest| rest.split(',').next());
+    match (bound("minimum("), bound("maximum(")) {
+        (Some(least), _) => format!("at least {least}"),
+        (None, Some(most)) => format!("at most {most}"),
+        (None, None) => rule.to_owned(),
     }
 }
 
@@ -298,10 +309,14 @@ pub fn from_framework(error: poem::Error, allow: impl FnOnce() -> String) -> Res
     ApiError::new(status, "The request cannot be read.").into_response()
 }
 
-/// The framework's reason repeats what was sent; ours says what would be right.
+/// The framework's reason repeats what was sent; ours says what would be right. A number that is too large or too small
+/// for its type is out of range like any other.
 fn bad_parameter(error: &ParseParamError) -> ApiError {
+    let beyond = ["number too large to fit", "number too small to fit"].iter().any(|text| error.reason.contains(text));
+    let out_of_range = |message| ApiError::field(StatusCode::UNPROCESSABLE_ENTITY, error.name, message);
     match error.reason.split_once("verification failed. ") {
-        Some((_, rule)) => ApiError::field(StatusCode::UNPROCESSABLE_ENTITY, error.name, format!("must be {rule}")),
+        Some((_, rule)) => out_of_range(format!("must be {}", in_words(rule))),
+        None if beyond => out_of_range("must be within the documented bounds".to_owned()),
         None => ApiError::field(StatusCode::BAD_REQUEST, error.name, "is not of the documented type"),
     }
 }

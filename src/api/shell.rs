@@ -4,11 +4,17 @@
 use std::{
     any::Any,
     borrow::Cow,
+    net::IpAddr,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    pin::pin,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt;
 use poem::{
     Body, Endpoint, IntoResponse, PathPattern, Request, Response,
     error::ReadBodyError,
@@ -19,37 +25,79 @@ use tracing::Instrument;
 use super::{
     client_address, openapi,
     problem::{self, ApiError},
+    v1::check::{self, is_check},
 };
-use crate::{app::App, error::Error, id, telemetry};
+use crate::{app::App, error::Error, telemetry};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Answers checks ahead of all routing, and leaves the rest to what is inside.
+pub async fn checks_first<E>(next: Arc<E>, app: Arc<App>, request: Request) -> poem::Result<Response>
+where
+    E: Endpoint<Output = Response>,
+{
+    if is_check(request.uri().path()) {
+        Ok(checked(&app, request).await)
+    } else {
+        // In a box, so that a check does not carry the room that everything else takes.
+        Box::pin(next.call(request)).await
+    }
+}
 
 /// Answers a request whatever happens inside.
 pub async fn shell<E: Endpoint>(next: Arc<E>, app: Arc<App>, request: Request) -> poem::Result<Response> {
     let began = Instant::now();
-    let request_id = request_id(&request, &app);
+    let request_id = request_id(&request);
     let method = request.method().clone();
     let client = client_address::of(&request, &app.config.trusted_proxies);
     let path = request.uri().path().to_owned();
-    let span = tracing::info_span!("request", request_id = request_id.to_str().unwrap_or_default());
 
-    let mut response = answer(next, &app, request, &path).instrument(span).await;
+    let mut response = answer(next, &app, request, &path).instrument(span(&request_id)).await;
 
-    headers(response.headers_mut(), &path);
+    headers(response.headers_mut(), request_id.clone());
     let took = began.elapsed();
     let route = route(&response);
     telemetry::answered(&method, &route, response.status(), took);
+    log(&request_id, &method, &route, response.status(), took, client);
+    Ok(response)
+}
+
+/// A check that finds the token working is not worth a line unless somebody asks for it: at thousands a second the log
+/// would be most of the work, and the metrics count it.
+async fn checked(app: &App, request: Request) -> Response {
+    let (began, request_id) = (Instant::now(), request_id(&request));
+    let mut answering = pin!(caught(check::answer(app, &request)));
+    // What memory answers is there at once; a span, for what might be logged on the way, is for the rest.
+    let answered = match answering.as_mut().now_or_never() {
+        Some(answered) => answered,
+        None => answering.instrument(span(&request_id)).await,
+    };
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    headers(response.headers_mut(), request_id.clone());
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Authorization"));
+    let (status, took) = (response.status(), began.elapsed());
+    telemetry::checked(status, took);
+    if !status.is_success() || tracing::enabled!(tracing::Level::DEBUG) {
+        let client = client_address::of(&request, &app.config.trusted_proxies);
+        log(&request_id, request.method(), check::PATH, status, took, client);
+    }
+    response
+}
+
+fn span(request_id: &HeaderValue) -> tracing::Span {
+    tracing::info_span!("request", request_id = request_id.to_str().unwrap_or_default())
+}
+
+fn log(request_id: &HeaderValue, method: &Method, route: &str, status: StatusCode, took: Duration, client: IpAddr) {
     tracing::info!(
         request_id = request_id.to_str().unwrap_or_default(),
-        method = method.as_str(),
+        method = telemetry::name_of(method),
         %route,
-        status = response.status().as_u16(),
+        status = status.as_u16(),
         duration_us = took.as_micros(),
         client = %client,
         "request"
     );
-    response.headers_mut().insert(REQUEST_ID, request_id);
-    Ok(response)
 }
 
 /// The pattern of the route, as the document writes it: the framework calls what stands for an id `:param0`.
@@ -65,8 +113,7 @@ async fn answer<E: Endpoint>(next: Arc<E>, app: &App, request: Request, path: &s
         Ok(request) => request,
         Err(error) => return error.into_response(),
     };
-    let caught = futures_util::FutureExt::catch_unwind(AssertUnwindSafe(next.call(limited))).await;
-    match caught {
+    match caught(next.call(limited)).await {
         Ok(Ok(response)) => response.into_response(),
         Ok(Err(error)) => {
             let pattern = error.data::<PathPattern>().cloned();
@@ -76,8 +123,14 @@ async fn answer<E: Endpoint>(next: Arc<E>, app: &App, request: Request, path: &s
             }
             response
         }
-        Err(panic) => ApiError::from(Error::Internal(format!("panic: {}", message(&*panic)))).into_response(),
+        Err(error) => error.into_response(),
     }
+}
+
+/// A panic ends one request, not the connection and all that it carries.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, ApiError> {
+    let result = AssertUnwindSafe(work).catch_unwind().await;
+    result.map_err(|panic| Error::Internal(format!("panic: {}", message(&*panic))).into())
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -88,9 +141,9 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 /// Reads the body, at most as much as is allowed and no longer than is allowed, before any handler runs.
 ///
 /// The framework itself reads whatever comes for as long as it comes. A check has no use for a body and reads none:
-/// proxies may ask it with whatever they were sent.
+/// proxies may ask it with whatever they were sent, and sometimes under a path that had to be tidied first.
 async fn limit_body(app: &App, mut request: Request, path: &str) -> Result<Request, ApiError> {
-    if matches!(*request.method(), Method::GET | Method::HEAD) || path == "/v1/check" {
+    if matches!(*request.method(), Method::GET | Method::HEAD) || is_check(path) {
         return Ok(request);
     }
     let limits = &app.config.limits;
@@ -118,24 +171,26 @@ fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs())
 }
 
-/// The caller's own id for the request if it is one that can be logged, else a new one.
-fn request_id(request: &Request, app: &App) -> HeaderValue {
+/// The caller's own id for the request if it is one that can be logged, else a new one. It is shorter than a token.
+fn request_id(request: &Request) -> HeaderValue {
     let plain = |value: &&HeaderValue| {
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-        (1..=64).contains(&value.len()) && value.as_bytes().iter().all(allowed)
+        (1..64).contains(&value.len()) && value.as_bytes().iter().all(allowed)
     };
-    let own = request.headers().get(REQUEST_ID).filter(plain).cloned();
-    own.unwrap_or_else(|| {
-        let id = id::new(app.clock.now()).to_string();
-        HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
-    })
+    request.headers().get(REQUEST_ID).filter(plain).cloned().unwrap_or_else(next_id)
+}
+
+/// An id that no other request of this process has, and hardly one of another.
+fn next_id() -> HeaderValue {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_default());
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let id = format!("{:016x}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
+    HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
 }
 
 /// Nothing that the API answers is for a cache, unless the operation itself says so.
-fn headers(headers: &mut poem::http::HeaderMap, path: &str) {
+fn headers(headers: &mut poem::http::HeaderMap, request_id: HeaderValue) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if path == "/v1/check" {
-        headers.insert(header::VARY, HeaderValue::from_static("Authorization"));
-    }
+    headers.insert(REQUEST_ID, request_id);
 }

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, Common, Failure};
 use crate::api::openapi;
 
 #[derive(Debug, Args)]
@@ -26,6 +26,18 @@ impl Openapi {
             Format::Yaml => print!("{}", openapi::yaml()),
         }
     }
+}
+
+/// Prints the effective configuration; as TOML it says where each value is from.
+pub(super) fn config(common: &Common) -> Result<(), Failure> {
+    let toml = common.load(&[])?.to_toml();
+    if common.json {
+        let values: serde_json::Value = toml::from_str(&toml).map_err(|error| Failure::Other(error.to_string()))?;
+        println!("{values:#}");
+    } else {
+        print!("{toml}");
+    }
+    Ok(())
 }
 
 #[derive(Debug, Args)]

@@ -131,15 +131,15 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<(), Failure> {
-    let Cli { common, serve, command } = cli;
-    match command.unwrap_or(Command::Serve(serve)) {
+    let Cli { common, serve: flags, command } = cli;
+    match flags.before(command)? {
         Command::Serve(serve) => serve.run(&common).await?,
         Command::User(command) => command.run(&common).await?,
         Command::Token(command) => command.run(&common).await?,
         Command::Purge(purge) => purge.run(&common).await?,
         Command::Migrate(command) => command.run(&common).await?,
         Command::Openapi(openapi) => openapi.run(),
-        Command::Config => print!("{}", common.load(&[])?.to_toml()),
+        Command::Config => documents::config(&common)?,
         Command::Completions(completions) => completions.run(),
     }
     Ok(())

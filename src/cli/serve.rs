@@ -9,7 +9,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{Common, Failure, require_schema};
+use super::{Command, Common, Failure, require_schema};
 use crate::{
     account::{
         password::{self, Password},
@@ -26,7 +26,7 @@ use crate::{
 /// Holds the password of the first user; it is no configuration key, for it must not be printed with them.
 const ADMIN_PASSWORD: &str = "DAYPASS_ADMIN_PASSWORD";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(super) struct Serve {
     /// The address to listen on
     #[arg(long, value_name = "ADDR")]
@@ -40,6 +40,22 @@ pub(super) struct Serve {
 }
 
 impl Serve {
+    /// The command that is meant where these flags stand before one, or alone.
+    pub(super) fn before(self, command: Option<Command>) -> Result<Command, Failure> {
+        match command {
+            None => Ok(Command::Serve(self)),
+            Some(Command::Serve(after)) => Ok(Command::Serve(Self {
+                listen: after.listen.or(self.listen),
+                no_migrate: after.no_migrate || self.no_migrate,
+                insecure_plain_http: after.insecure_plain_http || self.insecure_plain_http,
+            })),
+            Some(other) if self == Self::default() => Ok(other),
+            Some(_) => Err(Failure::Usage(
+                "--listen, --no-migrate and --insecure-plain-http are flags of `daypass serve`".to_owned(),
+            )),
+        }
+    }
+
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
         let listen = self.listen.clone().map(|address| ("listen", "--listen", address));
         let config = common.load(&listen.into_iter().collect::<Vec<_>>())?.config;

@@ -1,6 +1,6 @@
 //! `daypass token`: issue, look at and revoke tokens.
 
-use std::io::Read;
+use std::{io::Read, sync::Arc};
 
 use clap::{Args, Subcommand, ValueEnum};
 use entity::Scopes;
@@ -8,15 +8,14 @@ use uuid::Uuid;
 
 use super::{Common, Failure, print, user};
 use crate::{
-    account::users,
-    api::json::TokenInfo,
+    api::json::{IssuedToken, TokenInfo},
     app::App,
     config::units::parse_duration,
     error::Error,
     token::{
-        self, Held, Kind, Owner, State, check,
+        self, Held, Owner, State, check,
         issue::{self, Wanted},
-        list, precision, revoke,
+        list, precision, revoke, usage,
     },
 };
 
@@ -75,16 +74,16 @@ impl Command {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
         let app = common.open().await?;
         match self {
-            Self::Issue(issue) => issue.run(&app).await,
+            Self::Issue(issue) => issue.run(common, &app).await,
             Self::List { user, state } => list(common, &app, user, state).await,
             Self::Show { id } => {
                 let held = token::find(app.db.reader(), id).await?.ok_or(Error::NotFound("token"))?;
-                show(common, &app, &[held]);
+                show(common, &app, &[&held]);
                 Ok(())
             }
             Self::Revoke { id } => {
                 token::find(app.db.reader(), id).await?.ok_or(Error::NotFound("token"))?;
-                revoke::by_id(app.db.writer(), id, app.clock.now()).await?;
+                revoke::one(&app, id, app.clock.now()).await?;
                 eprintln!("revoked {id}");
                 Ok(())
             }
@@ -94,7 +93,7 @@ impl Command {
 }
 
 impl Issue {
-    async fn run(self, app: &App) -> Result<(), Failure> {
+    async fn run(self, common: &Common, app: &Arc<App>) -> Result<(), Failure> {
         let now = app.clock.now();
         let id = user::find(app, &self.user).await?.id;
         let scopes = if self.scopes.is_empty() { None } else { Some(Scopes::collect(self.scopes)) };
@@ -104,16 +103,12 @@ impl Issue {
             idle_timeout: self.idle_timeout,
             scopes: scopes.transpose().map_err(|error| Failure::Usage(error.to_string()))?,
         };
-        let txn = app.db.begin().await?;
-        let owner = users::lock(&txn, id).await?;
-        let scopes = match &wanted.scopes {
-            None => owner.scopes.without_reserved(),
-            Some(scopes) if owner.scopes.contains_all(scopes) => scopes.clone(),
-            Some(_) => return Err(Failure::Other(format!("{} may not have all of these scopes", owner.username))),
-        };
-        let issued = issue::issue(app, &txn, &owner, Kind::Api, &wanted, scopes, now).await?;
-        txn.commit().await?;
-        println!("{}", issued.secret.expose());
+        let issued = issue::api(app, id, wanted, None, None, now).await?;
+        if common.json {
+            print::json(&IssuedToken::show(app, &issued, now));
+        } else {
+            println!("{}", issued.secret.expose());
+        }
         Ok(())
     }
 }
@@ -152,14 +147,14 @@ async fn list(common: &Common, app: &App, name: Option<String>, state: Option<St
     let filter = list::Filter { owner, state: state.map(Into::into), ..list::Filter::default() };
     let mut all: Vec<Held> = Vec::new();
     loop {
-        let after = all.last().map(|held| held.token.id);
+        let after = all.last().map(Held::id);
         let page = list::page(app, &filter, after, 200, app.clock.now()).await?;
         if page.is_empty() {
             break;
         }
         all.extend(page);
     }
-    show(common, app, &all);
+    show(common, app, &all.iter().collect::<Vec<_>>());
     Ok(())
 }
 
@@ -168,8 +163,9 @@ async fn check(common: &Common, app: &App) -> Result<(), Failure> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     match check::check(app, text.trim(), app.clock.now()).await {
-        Ok(held) => {
-            show(common, app, &[held]);
+        Ok(checked) => {
+            show(common, app, &[&checked.held]);
+            usage::flush(app).await?;
             Ok(())
         }
         Err(check::Failure::Refused(refusal)) => Err(Failure::Other(refusal.to_string())),
@@ -177,7 +173,7 @@ async fn check(common: &Common, app: &App) -> Result<(), Failure> {
     }
 }
 
-fn show(common: &Common, app: &App, tokens: &[Held]) {
+fn show(common: &Common, app: &App, tokens: &[&Held]) {
     let now = app.clock.now();
     if common.json {
         print::json(&tokens.iter().map(|held| TokenInfo::of(app, held, now)).collect::<Vec<_>>());
@@ -186,34 +182,16 @@ fn show(common: &Common, app: &App, tokens: &[Held]) {
     let rows: Vec<_> = tokens
         .iter()
         .map(|held| {
-            let row = &held.token;
             [
-                row.id.to_string(),
-                kind(row.kind).to_owned(),
-                state(row.state(now, precision(app))).to_owned(),
-                held.username.clone().or_else(|| row.client_id.clone()).unwrap_or_default(),
-                row.name.clone().unwrap_or_default(),
-                format!("\u{2026}{}", row.hint),
-                row.expires_at.to_string(),
+                held.id().to_string(),
+                held.kind().name().to_owned(),
+                held.life().state(now, precision(app)).name().to_owned(),
+                held.client_id().unwrap_or(held.username()).to_owned(),
+                held.name().unwrap_or_default().to_owned(),
+                format!("\u{2026}{}", held.hint()),
+                held.expires_at().to_string(),
             ]
         })
         .collect();
     print::table(["ID", "KIND", "STATE", "OWNER", "NAME", "HINT", "EXPIRES"], &rows);
-}
-
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Session => "session",
-        Kind::Api => "api",
-        Kind::Client => "client",
-        Kind::Refresh => "refresh",
-    }
-}
-
-fn state(state: State) -> &'static str {
-    match state {
-        State::Active => "active",
-        State::Expired => "expired",
-        State::Revoked => "revoked",
-    }
 }

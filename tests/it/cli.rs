@@ -221,3 +221,28 @@ fn documents_are_printed() {
     let script = String::from_utf8(plain(folder.path(), &["completions", "bash"]).stdout).unwrap();
     assert!(script.contains("complete -F _daypass"));
 }
+
+/// A flag that stands before a command must not be lost, and not mean something else.
+#[tokio::test]
+async fn flags_of_serve_before_another_command_are_bad_usage() {
+    let shell = Shell::new().await;
+    for flags in ["--listen 127.0.0.1:0", "--no-migrate", "--insecure-plain-http"] {
+        assert!(shell.fails(2, &format!("{flags} user list"), "").contains("daypass serve"));
+    }
+    let empty = Database::in_a_file();
+    let mut command = daypass(shell.folder.path());
+    let refused = run(command.args(["--no-migrate", "serve", "--database-url", empty.url()]), "");
+    assert_eq!(refused.status.code(), Some(1), "it was migrated all the same");
+    let refused = run(daypass(shell.folder.path()).args(["--listen", "nowhere", "serve"]), "");
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("flag --listen"));
+}
+
+#[tokio::test]
+async fn what_is_printed_can_be_had_as_json() {
+    let shell = Shell::new().await;
+    shell.ok("user add alice --password-stdin", PASSWORD);
+    let issued = shell.json("token issue --user alice --ttl 90s", "");
+    assert_eq!(issued["expires_in"], 90);
+    assert!(shell.ok("token check", issued["token"].as_str().unwrap()).contains("alice"));
+    assert_eq!(shell.json("config", "")["tokens"]["session"]["ttl"], "10h");
+}

@@ -1,5 +1,6 @@
 //! Limits on guessing.
 
+use poem::http::Method;
 use serde_json::json;
 
 use crate::support::{PASSWORD, Service, seconds};
@@ -71,6 +72,43 @@ async fn more_logins_than_the_hashing_queue_holds_are_told_to_come_back() {
     let statuses: Vec<_> = futures_util::future::join_all(logins).await.iter().map(|it| it.status.as_u16()).collect();
     assert!(statuses.iter().all(|status| [401, 503].contains(status)), "{statuses:?}");
     assert!(statuses.contains(&503) && statuses.iter().filter(|status| **status == 401).count() >= 64);
+}
+
+/// Workers that all start together have the right password: none of them is a failure.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn right_passwords_at_once_lock_nobody_out() {
+    let service = Service::start().await;
+    service.user("alice", &[]).await;
+    let logins = (0..20).map(|_| service.login("alice", json!({})));
+    let statuses: Vec<_> = futures_util::future::join_all(logins).await.iter().map(|it| it.status.as_u16()).collect();
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_right_password_is_no_failure_whatever_else_is_wrong() {
+    let service = Service::start().await;
+    service.user("alice", &[]).await;
+    for _ in 0..6 {
+        service.login("alice", json!({ "ttl": 0 })).await.is_about(422, "ttl");
+        service.login("alice", json!({ "scopes": ["daypass:admin"] })).await.is_problem(403);
+    }
+    service.login("alice", json!({})).await.is(200);
+}
+
+#[tokio::test]
+async fn a_new_password_from_an_administrator_lifts_a_lock() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    service.user("alice", &[]).await;
+    for _ in 0..6 {
+        service.login("alice", json!({ "password": "wrong" })).await;
+    }
+    service.login("alice", json!({})).await.is_problem(429);
+    let users = service.get("/v1/users", Some(&admin)).await.member("items");
+    let alice = users.as_array().unwrap().iter().find(|user| user["username"] == "alice").unwrap()["id"].clone();
+    let path = format!("/v1/users/{}", alice.as_str().unwrap());
+    service.json(Method::PATCH, &path, Some(&admin), json!({ "password": PASSWORD })).await.is(200);
+    service.login("alice", json!({})).await.is(200);
 }
 
 #[tokio::test]

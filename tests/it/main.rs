@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 
 mod check;
+mod checker;
 mod cli;
 mod django;
 mod expiry;
@@ -22,6 +23,7 @@ mod process;
 mod purge;
 mod races;
 mod renew_and_rotate;
+mod replicas;
 mod revoke;
 mod secrets;
 mod service;

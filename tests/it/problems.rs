@@ -159,7 +159,6 @@ async fn unknown_paths_and_methods_are_problems_too() {
         (Method::PUT, "/v1/tokens/019ab509-3a80-7c3e-9d12-4f5a6b7c8d9e", "GET, DELETE, HEAD"),
         (Method::GET, "/v1/login", "POST"),
         (Method::GET, "/v1/tokens/revoke", "POST"),
-        (Method::DELETE, "/v1/check", "GET, HEAD, POST"),
         (Method::TRACE, "/v1/me", "GET, HEAD"),
         (Method::POST, "/openapi.json", "GET, HEAD"),
         (Method::GET, "/custom_login/", "POST"),
@@ -214,7 +213,40 @@ async fn a_request_id_is_taken_over_if_it_can_be_logged() {
         service.send(Method::GET, "/healthz", &headers, "").await.header("x-request-id").to_owned()
     };
     assert_eq!(ask("abc-123_x.y").await, "abc-123_x.y");
-    for other in ["a b", "<script>", "caf\u{e9}", &"x".repeat(65)] {
-        assert_eq!(ask(other).await.len(), 36, "{other}");
+    // 64 characters are what a token has.
+    for other in ["a b", "<script>", "caf\u{e9}", &"x".repeat(64)] {
+        let (one, two) = (ask(other).await, ask(other).await);
+        assert!(one.len() >= 18 && one != other && one != two, "{other}");
     }
+}
+
+#[tokio::test]
+async fn a_list_is_no_object() {
+    let service = Service::start().await;
+    let session = service.session("alice", &[]).await;
+    service.post("/v1/login", None, json!(["alice", PASSWORD])).await.is_about(400, "body");
+    service.post("/v1/tokens", Some(&session), json!(["n", 60, null, null, null])).await.is_about(400, "body");
+    service.post("/v1/tokens/current/renew", Some(&session), json!([5])).await.is_about(400, "body");
+}
+
+#[tokio::test]
+async fn what_is_for_administrators_is_refused_before_its_body_is_read() {
+    let service = Service::start().await;
+    let session = service.session("alice", &[]).await;
+    for body in [json!({}), json!({ "bad": 1 }), json!([])] {
+        service.post("/v1/users", Some(&session), body).await.is_problem(403);
+    }
+}
+
+/// 10^20 is a number like any other: too large, not unreadable.
+#[tokio::test]
+async fn a_number_beyond_every_type_is_out_of_range() {
+    let service = Service::start().await;
+    let session = service.session("alice", &[]).await;
+    for limit in ["-1", "0", "201", "99999999999999999999", "-99999999999999999999"] {
+        let answer = service.get(&format!("/v1/tokens?limit={limit}"), Some(&session)).await;
+        assert!(!answer.is_about(422, "limit").text.contains("exclusive"), "{answer:?}");
+    }
+    let form = format!("username=alice&password={}&ttl=99999999999999999999", PASSWORD.replace(' ', "+"));
+    service.form("/v1/login", &form).await.is_about(422, "ttl");
 }

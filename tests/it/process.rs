@@ -167,3 +167,13 @@ fn the_metrics_are_tidied_without_being_asked_for() {
     let served = Served::start(folder.path(), daypass(folder.path()).env("DAYPASS_LOG__LEVEL", "trace"));
     served.until(|| served.stderr().contains("the metrics are tidy").then_some(()));
 }
+
+#[test]
+fn a_database_file_may_have_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = daypass(folder.path());
+    let url = "sqlite://a%20b%23c.db";
+    assert!(run(command.args(["migrate", "up", "--database-url", url]), "").status.success());
+    assert!(folder.path().join("a b#c.db").exists());
+    assert!(!folder.path().join("a%20b%23c.db").exists());
+}

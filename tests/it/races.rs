@@ -90,3 +90,39 @@ async fn two_processes_may_make_the_schema_at_once() {
     two.unwrap();
     service.session("alice", &[]).await;
 }
+
+/// A renewal waits for a row that somebody else holds, and meanwhile the token expires and its user is disabled.
+#[tokio::test]
+async fn a_renewal_that_had_to_wait_does_not_revive_what_was_ended() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    let alice = service.session("alice", &[]).await;
+    let token = service.issue(&alice, json!({ "ttl": 60 })).await;
+    let user = token.member("user")["id"].as_str().unwrap().to_owned();
+    service.set_to(&token.member("expires_at"), 0);
+    let disabled = json!({ "disabled": true });
+    service.json(poem::http::Method::PATCH, &format!("/v1/users/{user}"), Some(&admin), disabled).await.is(200);
+    // By a clock that is a second behind, the token has not expired yet.
+    service.advance_ms(-1_000);
+    let id = token.text_of("id").parse().unwrap();
+    let renewed = daypass::token::renew::renew(&service.app, id, entity::Scopes::default(), None).await;
+    assert!(matches!(renewed, Err(daypass::error::Error::Conflict(_))), "{renewed:?}");
+    service.check(&token.token()).await.is(401);
+}
+
+/// Who rotates the token they present must still hold it when their turn comes: else two would be told they have it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_parallel_rotations_of_the_presented_token_one_succeeds() {
+    let service = Arc::new(Service::start().await);
+    let session = service.session("alice", &[]).await;
+    let mut rotations = JoinSet::new();
+    for _ in 0..8 {
+        let (service, session) = (Arc::clone(&service), session.clone());
+        rotations.spawn(async move { service.post("/v1/tokens/current/rotate", Some(&session), json!({})).await });
+    }
+    let (rotated, refused): (Vec<_>, Vec<_>) =
+        rotations.join_all().await.into_iter().partition(|answer| answer.status == 200);
+    assert_eq!(rotated.len(), 1);
+    service.check(&rotated[0].token()).await.is(200);
+    assert!(refused.iter().all(|answer| [401, 409].contains(&answer.status.as_u16())), "{refused:?}");
+}

@@ -106,3 +106,45 @@ async fn rotating_again_ends_a_running_overlap() {
     service.advance(days(30));
     service.check(&second).await.is(401);
 }
+
+/// A scope that the user may not use just now may come back, and with it what the new secret opens.
+#[tokio::test]
+async fn what_a_token_was_issued_with_counts_not_what_its_user_may_just_now() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    let alice = service.session("alice", &["read", "write"]).await;
+    let user = service.get("/v1/me", Some(&alice)).await.member("user")["id"].as_str().unwrap().to_owned();
+    let wide = service.issue(&alice, json!({})).await.text_of("id");
+    let narrow = service.login("alice", json!({ "scopes": ["read"] })).await.token();
+    let scopes = json!({ "scopes": ["read"] });
+    let path = format!("/v1/users/{user}");
+    service.json(poem::http::Method::PATCH, &path, Some(&admin), scopes).await.is(200);
+    for verb in ["rotate", "renew"] {
+        service.post(&format!("/v1/tokens/{wide}/{verb}"), Some(&narrow), json!({})).await.is_problem(403);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_whose_overlap_is_over_ends_nothing() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    let token = service.issue(&admin, json!({})).await;
+    let path = format!("/v1/tokens/{}/rotate", token.text_of("id"));
+    let rotated = service.post(&path, Some(&admin), json!({ "overlap": 5 })).await.token();
+    service.advance_ms(5_000);
+    service.post("/v1/tokens/revoke", None, json!({ "tokens": [token.token()] })).await.is(202);
+    service.check(&rotated).await.is(200);
+}
+
+#[tokio::test]
+async fn a_proxy_may_remember_an_old_secret_no_longer_than_it_works() {
+    let service = Service::with(|config| config.check.proxy_max_age = crate::support::seconds(300)).await;
+    let admin = service.admin().await;
+    let token = service.issue(&admin, json!({})).await;
+    let path = format!("/v1/tokens/{}/rotate", token.text_of("id"));
+    let rotated = service.post(&path, Some(&admin), json!({ "overlap": 5 })).await.token();
+    assert_eq!(service.check(&token.token()).await.header("cache-control"), "private, max-age=5");
+    assert_eq!(service.check(&rotated).await.header("cache-control"), "private, max-age=300");
+    let idle = service.issue(&admin, json!({ "idle_timeout": 60 })).await.token();
+    assert_eq!(service.check(&idle).await.header("cache-control"), "private, max-age=60");
+}

@@ -157,6 +157,20 @@ async fn a_name_may_be_anything_that_can_be_read() {
 }
 
 #[tokio::test]
+async fn a_disabled_user_gets_no_token_from_anybody() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    let alice = service.session("alice", &[]).await;
+    let user = service.get("/v1/me", Some(&alice)).await.member("user")["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/users/{user}");
+    service.json(poem::http::Method::PATCH, &path, Some(&admin), json!({ "disabled": true })).await.is(200);
+    service.issue(&admin, json!({ "user": "alice" })).await.is_problem(409);
+    let wanted = daypass::token::issue::Wanted::default();
+    let by_hand = daypass::token::issue::api(&service.app, user.parse().unwrap(), wanted, None, None, service.now());
+    assert!(matches!(by_hand.await, Err(daypass::error::Error::Conflict(_))));
+}
+
+#[tokio::test]
 async fn what_can_be_nobodys_name_is_nobodys() {
     let service = Service::start().await;
     let admin = service.admin().await;
@@ -175,4 +189,16 @@ async fn what_can_be_nobodys_name_is_nobodys() {
         let found = daypass::account::users::find_by_name(service.app.db.reader(), &nobody).await.unwrap();
         assert!(found.is_none(), "{nobody:?}");
     }
+}
+
+#[tokio::test]
+async fn a_user_whose_name_looks_like_an_id_can_be_named() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    let name = "deadbeefdeadbeefdeadbeefdeadbeef";
+    service.user(name, &[]).await;
+    let issued = service.issue(&admin, json!({ "user": name })).await;
+    assert_eq!(issued.is(201).member("user")["username"], name);
+    let listed = service.get(&format!("/v1/tokens?user={name}"), Some(&admin)).await.member("items");
+    assert_eq!(listed.as_array().unwrap().len(), 1);
 }

@@ -2,23 +2,159 @@
 //!
 //! It looks only at the credential, answers 200, 401, 403 and 503 and nothing else (proxies turn anything else into a
 //! 500), and puts every identity header on every 200: one that were missing could let a client's own through.
+//!
+//! This is the one operation that is asked on every request of everybody's service, so it is answered by [`answer`],
+//! ahead of all routing (see [`crate::api::shell`]): going through the framework's own extractors and response types
+//! costs more than the check itself. What the document says of it is generated from the types below, and a test holds
+//! the two equal.
 
 use std::sync::Arc;
 
-use entity::{Scopes, Timestamp};
-use poem::web::Data;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json, types::Example};
+use entity::Timestamp;
+use poem::{
+    IntoResponse, Request, Response,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    web::Data,
+};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::Query,
+    payload::Json,
+    registry::{MetaResponses, Registry},
+    types::Example,
+};
+use url::form_urlencoded;
+use uuid::Uuid;
 
 use crate::{
     api::{
-        auth::{Bearer, NotHeld},
+        auth::{Credential, Documented, credential},
         json::TokenInfo,
+        plain_json::Object as Written,
         problem::ApiError,
         tags::Tag,
     },
     app::App,
-    token::{Held, check::Refusal, precision},
+    error::Refusal,
+    token::{
+        Held,
+        check::{self, Checked},
+        precision,
+    },
 };
+
+/// Where it is. Envoy appends the path of the request that it asks about.
+pub const PATH: &str = "/v1/check";
+
+/// Whether a request to this path is a check.
+pub fn is_check(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Answers a check, whatever its method; a body is not read.
+pub async fn answer(app: &App, request: &Request) -> Response {
+    let now = app.clock.now();
+    match checked(app, request, now).await {
+        Ok(checked) => active(app, &checked, now),
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn checked(app: &App, request: &Request, now: Timestamp) -> Result<Checked, ApiError> {
+    let token = match credential(request.headers()) {
+        Credential::Token(token) => token,
+        Credential::None => return Err(ApiError::no_token()),
+        Credential::Unreadable => return Err(ApiError::invalid_token(Refusal::Unknown)),
+    };
+    let checked = check::check(app, token, now).await?;
+    match request.uri().query().map(needed) {
+        Some(needed) if !needed.iter().all(|scope| checked.held.holds(scope)) => {
+            Err(ApiError::insufficient_scope(&needed.join(" ")))
+        }
+        Some(_) | None => Ok(checked),
+    }
+}
+
+/// The scopes that are asked for: each `scope` of the query holds one or, separated by spaces, several.
+fn needed(query: &str) -> Vec<String> {
+    let asked = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "scope");
+    let scopes = asked.flat_map(|(_, scopes)| scopes.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    scopes.filter(|scope| !scope.is_empty()).collect()
+}
+
+const USER_ID: HeaderName = HeaderName::from_static("x-daypass-user-id");
+const TOKEN_ID: HeaderName = HeaderName::from_static("x-daypass-token-id");
+const SCOPE: HeaderName = HeaderName::from_static("x-daypass-scope");
+const EXPIRES_AT: HeaderName = HeaderName::from_static("x-daypass-expires-at");
+const REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
+
+fn active(app: &App, checked: &Checked, now: Timestamp) -> Response {
+    let held = &*checked.held;
+    let mut response = Response::default();
+    response.set_status(StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.reserve(16);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert(REMOTE_USER, value(held.username()));
+    headers.insert(USER_ID, held.user_id().map_or(HeaderValue::from_static(""), id));
+    headers.insert(TOKEN_ID, id(held.id()));
+    headers.insert(SCOPE, value(held.scope()));
+    headers.insert(EXPIRES_AT, value(held.expires_at().text().as_str()));
+    headers.insert(header::CACHE_CONTROL, cache_control(app, checked, now));
+    response.set_body(body(app, held, now));
+    response
+}
+
+/// User names and scopes are printable ASCII, so they always are values.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn id(id: Uuid) -> HeaderValue {
+    value(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+}
+
+/// How long the answer stays true: never beyond the presented secret's life, nor beyond what the operator allows.
+fn cache_control(app: &App, checked: &Checked, now: Timestamp) -> HeaderValue {
+    let left = checked.expires_at().millis_since(now).max(0) / 1000;
+    match u64::try_from(left).unwrap_or(0).min(app.config.check.proxy_max_age.as_secs()) {
+        0 => HeaderValue::from_static("private, max-age=0"),
+        seconds => value(&format!("private, max-age={seconds}")),
+    }
+}
+
+/// [`ActiveToken`] as it is written: the same members in the same order, put together by hand.
+fn body(app: &App, held: &Held, now: Timestamp) -> String {
+    let expires_at = held.expires_at();
+    let mut json = Written::new();
+    json.bare("active", "true");
+    json.id("id", held.id());
+    json.plain("kind", held.kind().name());
+    json.plain("state", held.life().state(now, precision(app)).name());
+    json.free("name", held.name());
+    json.plain("hint", held.hint());
+    match held.user_id() {
+        Some(id) => {
+            json.open("user");
+            json.id("id", id);
+            json.plain("username", held.username());
+            json.close();
+        }
+        None => json.bare("user", "null"),
+    }
+    json.free("client_id", held.client_id());
+    json.words("scopes", held.scope());
+    json.time("created_at", Some(held.created_at()));
+    json.time("expires_at", Some(expires_at));
+    json.number("expires_in", Some(expires_at.millis_since(now).max(0) / 1000));
+    json.time("max_expires_at", Some(held.max_expires_at()));
+    json.number("idle_timeout", held.idle_timeout());
+    json.time("last_used_at", held.last_used_at());
+    json.time("revoked_at", held.revoked_at());
+    json.plain("limited_by", held.limited_by().name());
+    json.close();
+    json.0
+}
 
 /// Checking.
 #[derive(Debug)]
@@ -41,9 +177,9 @@ impl Example for ActiveToken {
     }
 }
 
-/// The token works.
+/// The token works: what the document says of the answer.
 #[derive(ApiResponse)]
-pub enum Checked {
+pub enum Described {
     /// The token works.
     #[oai(status = 200)]
     Active(
@@ -69,21 +205,46 @@ pub enum Checked {
     ),
 }
 
+/// An answer that [`answer`] made; the document describes it as [`Described`] or a problem.
+pub struct Answer(Response);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl ApiResponse for Answer {
+    fn meta() -> MetaResponses {
+        let mut meta = Described::meta();
+        meta.responses.extend(ApiError::meta().responses);
+        meta
+    }
+
+    fn register(registry: &mut Registry) {
+        Described::register(registry);
+        ApiError::register(registry);
+    }
+}
+
 #[OpenApi(prefix_path = "/v1/check", tag = "Tag::Check")]
 impl CheckApi {
     /// Check the presented token
     ///
     /// Made for nginx `auth_request`, Traefik `ForwardAuth`, Caddy `forward_auth` and Envoy `ext_authz`, and for services
-    /// that ask themselves.
+    /// that ask themselves. Whatever follows `/v1/check/` in the path is not looked at, for Envoy appends the path that it
+    /// asks about; any method is answered.
     #[oai(path = "/", method = "get", operation_id = "checkToken")]
     async fn get(
         &self,
-        bearer: Bearer,
+        _token: Documented,
+        request: &Request,
         app: Data<&Arc<App>>,
         /// A scope that the token must hold; may be repeated, and all are needed.
-        scope: Query<Vec<String>>,
-    ) -> Result<Checked, ApiError> {
-        check(&app, bearer, &scope)
+        #[oai(name = "scope")]
+        _scope: Query<Vec<String>>,
+    ) -> Answer {
+        Answer(answer(&app, request).await)
     }
 
     /// Check the presented token, without a body in the answer
@@ -92,12 +253,14 @@ impl CheckApi {
     #[oai(path = "/", method = "head", operation_id = "checkTokenHead")]
     async fn head(
         &self,
-        bearer: Bearer,
+        _token: Documented,
+        request: &Request,
         app: Data<&Arc<App>>,
         /// A scope that the token must hold; may be repeated, and all are needed.
-        scope: Query<Vec<String>>,
-    ) -> Result<Checked, ApiError> {
-        check(&app, bearer, &scope)
+        #[oai(name = "scope")]
+        _scope: Query<Vec<String>>,
+    ) -> Answer {
+        Answer(answer(&app, request).await)
     }
 
     /// Check the presented token, asked with POST
@@ -106,45 +269,13 @@ impl CheckApi {
     #[oai(path = "/", method = "post", operation_id = "checkTokenPost")]
     async fn post(
         &self,
-        bearer: Bearer,
+        _token: Documented,
+        request: &Request,
         app: Data<&Arc<App>>,
         /// A scope that the token must hold; may be repeated, and all are needed.
-        scope: Query<Vec<String>>,
-    ) -> Result<Checked, ApiError> {
-        check(&app, bearer, &scope)
+        #[oai(name = "scope")]
+        _scope: Query<Vec<String>>,
+    ) -> Answer {
+        Answer(answer(&app, request).await)
     }
-}
-
-fn check(app: &App, bearer: Bearer, scope: &[String]) -> Result<Checked, ApiError> {
-    let Bearer { result, now } = bearer;
-    let held = result.map_err(|failure| match failure {
-        NotHeld::Missing => ApiError::no_token(),
-        NotHeld::Unreadable => ApiError::invalid_token(Refusal::Unknown),
-        NotHeld::Failed(failure) => failure.into(),
-    })?;
-    let needed: Vec<&str> = scope.iter().flat_map(|scope| scope.split(' ')).filter(|scope| !scope.is_empty()).collect();
-    let scopes = held.scopes();
-    if !needed.iter().all(|scope| scopes.contains(scope)) {
-        return Err(ApiError::insufficient_scope(&needed.join(" ")));
-    }
-    Ok(answer(app, &held, &scopes, now))
-}
-
-fn answer(app: &App, held: &Held, scopes: &Scopes, now: Timestamp) -> Checked {
-    let row = &held.token;
-    Checked::Active(
-        Json(ActiveToken { active: true, info: TokenInfo::of(app, held, now) }),
-        held.username.clone().unwrap_or_default(),
-        row.user_id.map(|id| id.to_string()).unwrap_or_default(),
-        row.id.to_string(),
-        scopes.to_string(),
-        row.expires_at.to_string(),
-        format!("private, max-age={}", max_age(app, held, now)),
-    )
-}
-
-/// Seconds for which the answer stays true: never beyond the token's life, nor beyond what the operator allows.
-fn max_age(app: &App, held: &Held, now: Timestamp) -> u64 {
-    let left = held.token.works_until(precision(app)).millis_since(now) / 1000;
-    u64::try_from(left).unwrap_or(0).min(app.config.check.proxy_max_age.as_secs())
 }

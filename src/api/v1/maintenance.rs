@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        auth::Caller,
-        json::{PAGE, Time, cut, parse_cursor},
+        auth::Admin,
+        json::{Time, cut, page_size, parse_cursor},
         problem::ApiError,
         tags::Tag,
     },
@@ -249,8 +249,7 @@ pub enum Started {
 impl MaintenanceApi {
     /// Look at maintenance
     #[oai(path = "/", method = "get", operation_id = "getMaintenance")]
-    async fn status(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Json<MaintenanceStatus>, ApiError> {
-        caller.must_be_admin()?;
+    async fn status(&self, Admin(caller): Admin, app: Data<&Arc<App>>) -> Result<Json<MaintenanceStatus>, ApiError> {
         let newest = history::newest(app.db.reader(), "purge", caller.now).await?;
         let done = history::last_done(app.db.reader(), "purge").await?;
         let schedule = &app.maintenance.schedule;
@@ -271,16 +270,15 @@ impl MaintenanceApi {
     #[oai(path = "/runs", method = "get", operation_id = "listMaintenanceRuns")]
     async fn runs(
         &self,
-        caller: Caller,
+        _admin: Admin,
         app: Data<&Arc<App>>,
         /// How many at most.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
-        limit: Query<Option<u64>>,
+        limit: Query<Option<i64>>,
         /// Where to go on: a `next_cursor`.
         cursor: Query<Option<String>>,
     ) -> Result<Json<MaintenanceRunPage>, ApiError> {
-        caller.must_be_admin()?;
-        let limit = limit.0.unwrap_or(PAGE);
+        let limit = page_size(limit.0);
         let mut rows = history::page(app.db.reader(), parse_cursor(cursor.0.as_deref())?, limit + 1).await?;
         let next_cursor = cut(&mut rows, limit, |run| run.id);
         Ok(Json(MaintenanceRunPage { items: rows.into_iter().map(Into::into).collect(), next_cursor }))
@@ -290,12 +288,11 @@ impl MaintenanceApi {
     #[oai(path = "/runs/:id", method = "get", operation_id = "getMaintenanceRun")]
     async fn run(
         &self,
-        caller: Caller,
+        _admin: Admin,
         app: Data<&Arc<App>>,
         /// The run's id.
         id: Path<String>,
     ) -> Result<Json<MaintenanceRun>, ApiError> {
-        caller.must_be_admin()?;
         let id = id.parse();
         let id = id.map_err(|_| ApiError::field(StatusCode::BAD_REQUEST, "id", "must be a UUID"))?;
         Ok(Json(history::find(app.db.reader(), id).await?.into()))
@@ -305,8 +302,7 @@ impl MaintenanceApi {
     ///
     /// What a purge would delete now, and what becomes purgeable soon. Changes nothing.
     #[oai(path = "/preview", method = "get", operation_id = "previewPurge")]
-    async fn preview(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Json<PurgePreview>, ApiError> {
-        caller.must_be_admin()?;
+    async fn preview(&self, Admin(caller): Admin, app: Data<&Arc<App>>) -> Result<Json<PurgePreview>, ApiError> {
         Ok(Json(preview::preview(&app, caller.now).await?.into()))
     }
 
@@ -314,8 +310,7 @@ impl MaintenanceApi {
     ///
     /// Starts a purge and answers at once. 409 if one is running, naming it.
     #[oai(path = "/purge", method = "post", operation_id = "runPurge")]
-    async fn purge(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Started, ApiError> {
-        caller.must_be_admin()?;
+    async fn purge(&self, _admin: Admin, app: Data<&Arc<App>>) -> Result<Started, ApiError> {
         match maintenance::start(&app, Trigger::Api).await {
             Ok(run) => Ok(Started::Run(Json(run.into()))),
             Err(NotStarted::Failed(error)) => Err(error.into()),

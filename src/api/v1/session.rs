@@ -1,6 +1,6 @@
 //! Logging in and out, and oneself.
 
-use std::sync::Arc;
+use std::{num::IntErrorKind, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use poem::{
@@ -206,6 +206,7 @@ fn from_form(bytes: &[u8]) -> Result<LoginRequest, ApiError> {
     let number = |field: &'static str, text: Option<String>| match text.map(|text| text.parse::<i64>()) {
         None => Ok(None),
         Some(Ok(number)) => Ok(Some(number)),
+        Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => Ok(Some(i64::MAX)),
         Some(Err(_)) => Err(ApiError::field(StatusCode::BAD_REQUEST, field, "must be a whole number of seconds")),
     };
     let login = LoginRequest {
@@ -309,7 +310,7 @@ impl SessionApi {
     ) -> Result<Json<IssuedToken>, ApiError> {
         let now = app.clock.now();
         let from = client_address::of(request, &app.config.trusted_proxies);
-        match login::login(&app, from, login.credentials, &login.wanted, now).await {
+        match login::login(app.0, from, login.credentials, login.wanted, now).await {
             Ok(issued) => Ok(Json(IssuedToken::show(&app, &issued, now))),
             Err(Error::BadCredentials) if login.by_basic => Err(ApiError::bad_credentials(BASIC)),
             Err(error) => Err(error.into()),
@@ -321,7 +322,7 @@ impl SessionApi {
     /// Revokes the presented token, of whatever kind.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Done, ApiError> {
-        revoke::by_id(app.db.writer(), caller.held.token.id, caller.now).await?;
+        revoke::one(app.0, caller.held.id(), caller.now).await?;
         Ok(Done::NoContent)
     }
 
@@ -338,14 +339,14 @@ impl SessionApi {
         kinds: Query<Option<String>>,
     ) -> Result<Json<Revoked>, ApiError> {
         let kinds = parse_kinds(kinds.0.as_deref().unwrap_or("session"))?;
-        let revoked = users::end_tokens(&app, &caller.owner(), &kinds, caller.now).await?;
+        let revoked = users::end_tokens(app.0, caller.owner(), kinds, caller.now).await?;
         Ok(Json(Revoked { revoked }))
     }
 
     /// Who am I
     #[oai(path = "/me", method = "get", operation_id = "whoami")]
     async fn whoami(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Json<Me>, ApiError> {
-        let user = match caller.held.token.user_id {
+        let user = match caller.held.user_id() {
             Some(id) => Some(users::find(app.db.reader(), id).await?.into()),
             None => None,
         };
@@ -367,7 +368,7 @@ impl SessionApi {
         let (current, new) = (Password::new(current_password), Password::new(new_password));
         hashable("current_password", &current, app.config.passwords.max_length)?;
         let result =
-            users::change_own_password(&app, caller.user_id()?, current, new, caller.held.token.id, caller.now).await;
+            users::change_own_password(app.0, caller.user_id()?, current, new, caller.held.id(), caller.now).await;
         match result {
             // The token is good; a 401 would make clients throw it away.
             Err(Error::BadCredentials) => Err(ApiError::field(StatusCode::FORBIDDEN, "current_password", "is wrong")),

@@ -20,7 +20,7 @@ use crate::{
         auth::Caller,
         body::{self, Body, OptionalBody},
         client_address,
-        json::{IssuedToken, PAGE, Time, TokenInfo, TokenKind, TokenState, cut, parse_cursor},
+        json::{IssuedToken, Time, TokenInfo, TokenKind, TokenState, cut, page_size, parse_cursor},
         problem::ApiError,
         tags::Tag,
     },
@@ -29,7 +29,8 @@ use crate::{
     token::{
         self, Held, Kind, Owner,
         issue::{self, Issued, Wanted},
-        list, renew, revoke, rotate,
+        list, renew, revoke,
+        rotate::{self, Rotator},
     },
 };
 
@@ -169,7 +170,7 @@ impl TokensApi {
         let IssueRequest { name, ttl, idle_timeout, scopes, user } = request.0;
         may_issue(&caller)?;
         let wanted = wanted(name, ttl, idle_timeout, scopes)?;
-        let issued = issue_for(&app, &caller, user.as_deref(), &wanted).await?;
+        let issued = issue_for(app.0, &caller, user.as_deref(), wanted).await?;
         Ok(Created::Token(Json(IssuedToken::show(&app, &issued, caller.now))))
     }
 
@@ -192,11 +193,11 @@ impl TokensApi {
         expires_before: Query<Option<Time>>,
         /// How many at most.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
-        limit: Query<Option<u64>>,
+        limit: Query<Option<i64>>,
         /// Where to go on: a `next_cursor`.
         cursor: Query<Option<String>>,
     ) -> Result<Json<TokenPage>, ApiError> {
-        let limit = limit.0.unwrap_or(PAGE);
+        let limit = page_size(limit.0);
         let after = parse_cursor(cursor.0.as_deref())?;
         let Some(owner) = listed_owner(&app, &caller, user.0.as_deref()).await? else {
             return Ok(Json(TokenPage { items: Vec::new(), next_cursor: None }));
@@ -208,7 +209,7 @@ impl TokensApi {
             expires_before: expires_before.0.map(|time| time.0),
         };
         let mut rows = list::page(&app, &filter, after, limit + 1, caller.now).await?;
-        let next_cursor = cut(&mut rows, limit, |held| held.token.id);
+        let next_cursor = cut(&mut rows, limit, Held::id);
         let items = rows.iter().map(|held| TokenInfo::of(&app, held, caller.now)).collect();
         Ok(Json(TokenPage { items, next_cursor }))
     }
@@ -239,8 +240,8 @@ impl TokensApi {
         id: Path<String>,
         request: OptionalBody<RenewRequest>,
     ) -> Result<Json<TokenInfo>, ApiError> {
-        let held = prolongable(&app, &caller, &id).await?;
-        let renewed = renew::renew(&app, held.token.id, request.0.ttl, caller.now).await?;
+        let id = prolongable(&app, &caller, &id).await?.id();
+        let renewed = renew::renew(app.0, id, caller.held.scopes(), request.0.ttl).await?;
         Ok(Json(TokenInfo::of(&app, &renewed, caller.now)))
     }
 
@@ -257,8 +258,10 @@ impl TokensApi {
         id: Path<String>,
         request: OptionalBody<RotateRequest>,
     ) -> Result<Json<IssuedToken>, ApiError> {
-        let held = prolongable(&app, &caller, &id).await?;
-        let issued = rotate::rotate(&app, held.token.id, request.0.overlap.unwrap_or(0), caller.now).await?;
+        let id = prolongable(&app, &caller, &id).await?.id();
+        let digest = (id == caller.held.id()).then_some(caller.digest);
+        let by = Rotator { powers: caller.held.scopes(), digest };
+        let issued = rotate::rotate(app.0, id, by, request.0.overlap.unwrap_or(0)).await?;
         Ok(Json(IssuedToken::show(&app, &issued, caller.now)))
     }
 
@@ -274,7 +277,7 @@ impl TokensApi {
         id: Path<String>,
     ) -> Result<Done, ApiError> {
         let held = reachable(&app, &caller, &id).await?;
-        revoke::by_id(app.db.writer(), held.token.id, caller.now).await?;
+        revoke::one(app.0, held.id(), caller.now).await?;
         Ok(Done::NoContent)
     }
 
@@ -295,8 +298,8 @@ impl TokensApi {
             return Err(ApiError::field(StatusCode::UNPROCESSABLE_ENTITY, "tokens", message));
         }
         let now = app.clock.now();
-        limits::revocation_from(&app, client_address::of(request, &app.config.trusted_proxies), now).await?;
-        revoke::by_possession(&app, &tokens, now).await?;
+        limits::revocation_from(app.0, client_address::of(request, &app.config.trusted_proxies), now).await?;
+        revoke::by_possession(app.0, &tokens, now).await?;
         Ok(Accepted::Accepted)
     }
 }
@@ -304,59 +307,35 @@ impl TokensApi {
 /// A session may issue; an `api` token only with a scope for it; others never.
 fn may_issue(caller: &Caller) -> Result<(), Error> {
     let needed = format!("{} {}", Scopes::ISSUE, Scopes::ADMIN);
-    match caller.held.token.kind {
+    match caller.held.kind() {
         Kind::Session => Ok(()),
-        Kind::Api if caller.is_admin() || caller.held.scopes().contains(Scopes::ISSUE) => Ok(()),
+        Kind::Api if caller.is_admin() || caller.held.holds(Scopes::ISSUE) => Ok(()),
         Kind::Api => Err(Error::InsufficientScope { needed }),
         Kind::Client | Kind::Refresh => Err(Error::Forbidden("a token of this kind issues no others".to_owned())),
     }
 }
 
-/// Issues for the caller, or for whom an administrator names; under a lock on that user, so that a token is never made
-/// beside what ends them all.
-async fn issue_for(app: &App, caller: &Caller, named: Option<&str>, wanted: &Wanted) -> Result<Issued, ApiError> {
-    let own = caller.user_id();
+/// Issues for the caller, or for whom an administrator names.
+async fn issue_for(app: &Arc<App>, caller: &Caller, named: Option<&str>, wanted: Wanted) -> Result<Issued, ApiError> {
     let target = match named {
         Some(named) => named_user(app, named).await?.map(|user| user.id),
-        None => Some(own?),
+        None => Some(caller.user_id()?),
     };
-    let is_own = caller.held.token.user_id.is_some() && target == caller.held.token.user_id;
+    let is_own = target.is_some() && target == caller.held.user_id();
     if !is_own {
         caller.must_be_admin()?;
     }
     let target = target.ok_or_else(|| ApiError::field(StatusCode::UNPROCESSABLE_ENTITY, "user", "is not known"))?;
-    let held = caller.held.scopes();
-    let txn = app.db.begin().await?;
-    let owner = users::lock(&txn, target).await?;
-    still_works(&txn, caller).await?;
-    if owner.disabled_at.is_some() {
-        return Err(Error::Conflict("the user is disabled".to_owned()).into());
-    }
-    let bound = if is_own { held } else { owner.scopes.clone() };
-    let scopes = match &wanted.scopes {
-        None => bound.without_reserved(),
-        Some(scopes) if bound.contains_all(scopes) => scopes.clone(),
-        Some(scopes) => return Err(Error::InsufficientScope { needed: scopes.to_string() }.into()),
-    };
-    let issued = issue::issue(app, &txn, &owner, Kind::Api, wanted, scopes, caller.now).await?;
-    txn.commit().await?;
-    Ok(issued)
-}
-
-/// The presented token was checked before the user was locked; what ended it in between ends its powers too.
-async fn still_works(txn: &impl sea_orm::ConnectionTrait, caller: &Caller) -> Result<(), ApiError> {
-    let row = token::find(txn, caller.held.token.id).await?;
-    match row {
-        Some(held) if held.token.revoked_at.is_none() => Ok(()),
-        Some(_) | None => Err(ApiError::invalid_token(token::check::Refusal::Revoked)),
-    }
+    let bound = is_own.then(|| caller.held.scopes());
+    Ok(issue::api(app, target, wanted, bound, Some(caller.held.id()), caller.now).await?)
 }
 
 async fn named_user(app: &App, named: &str) -> Result<Option<user::Model>, Error> {
     match named.parse::<Uuid>() {
         Ok(id) => match users::find(app.db.reader(), id).await {
             Ok(user) => Ok(Some(user)),
-            Err(Error::NotFound(_)) => Ok(None),
+            // A name may look like an id.
+            Err(Error::NotFound(_)) => Ok(users::find_by_name(app.db.reader(), &named.to_ascii_lowercase()).await?),
             Err(error) => Err(error),
         },
         Err(_) => Ok(users::find_by_name(app.db.reader(), &named.to_ascii_lowercase()).await?),
@@ -388,28 +367,24 @@ async fn listed_owner(app: &App, caller: &Caller, named: Option<&str>) -> Result
 }
 
 /// The token of this id, if it is the caller's or the caller administers; else there is none.
-async fn reachable(app: &App, caller: &Caller, id: &str) -> Result<Held, ApiError> {
+async fn reachable(app: &App, caller: &Caller, id: &str) -> Result<Arc<Held>, ApiError> {
     if id == "current" {
-        return Ok(caller.held.clone());
+        return Ok(Arc::clone(&caller.held));
     }
     let id = id.parse::<Uuid>();
     let id = id.map_err(|_| ApiError::field(StatusCode::BAD_REQUEST, "id", "must be a UUID, or current"))?;
     let held = token::find(app.db.reader(), id).await?;
-    let held = held.filter(|held| caller.is_admin() || Owner::of(&held.token) == caller.owner());
-    Ok(held.ok_or(Error::NotFound("token"))?)
+    let held = held.filter(|held| caller.is_admin() || held.owner() == caller.owner());
+    Ok(held.map(Arc::new).ok_or(Error::NotFound("token"))?)
 }
 
-/// A token that the caller may give more time or a new secret.
-async fn prolongable(app: &App, caller: &Caller, id: &str) -> Result<Held, ApiError> {
+/// A token that the caller may give more time or a new secret, if its scopes allow that.
+async fn prolongable(app: &App, caller: &Caller, id: &str) -> Result<Arc<Held>, ApiError> {
     let held = reachable(app, caller, id).await?;
-    let presented = &caller.held;
-    if held.token.kind != Kind::Api && held.token.id != presented.token.id {
+    if held.kind() != Kind::Api && held.id() != caller.held.id() {
         return Err(
             Error::Forbidden("only api tokens and the presented token can be renewed or rotated".to_owned()).into()
         );
-    }
-    if !presented.scopes().contains_all(&held.scopes()) {
-        return Err(Error::InsufficientScope { needed: held.scopes().to_string() }.into());
     }
     Ok(held)
 }

@@ -19,9 +19,9 @@ use crate::{
         users::{self, Change, Username},
     },
     api::{
-        auth::Caller,
+        auth::Admin,
         body::{self, Body},
-        json::{PAGE, User, cut, parse_cursor},
+        json::{User, cut, page_size, parse_cursor},
         problem::ApiError,
         tags::Tag,
     },
@@ -107,11 +107,10 @@ impl UsersApi {
     #[oai(path = "/", method = "post", operation_id = "createUser")]
     async fn create(
         &self,
-        caller: Caller,
+        Admin(caller): Admin,
         app: Data<&Arc<App>>,
         request: Body<CreateUserRequest>,
     ) -> Result<CreatedUser, ApiError> {
-        caller.must_be_admin()?;
         let CreateUserRequest { username, password, scopes } = request.0;
         let name = Username::parse(&username)?;
         let scopes = body::scopes(scopes.unwrap_or_default())?;
@@ -125,16 +124,15 @@ impl UsersApi {
     #[oai(path = "/", method = "get", operation_id = "listUsers")]
     async fn list(
         &self,
-        caller: Caller,
+        _admin: Admin,
         app: Data<&Arc<App>>,
         /// How many at most.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
-        limit: Query<Option<u64>>,
+        limit: Query<Option<i64>>,
         /// Where to go on: a `next_cursor`.
         cursor: Query<Option<String>>,
     ) -> Result<Json<UserPage>, ApiError> {
-        caller.must_be_admin()?;
-        let limit = limit.0.unwrap_or(PAGE);
+        let limit = page_size(limit.0);
         let mut rows = users::page(app.db.reader(), parse_cursor(cursor.0.as_deref())?, limit + 1).await?;
         let next_cursor = cut(&mut rows, limit, |user| user.id);
         Ok(Json(UserPage { items: rows.into_iter().map(Into::into).collect(), next_cursor }))
@@ -144,12 +142,11 @@ impl UsersApi {
     #[oai(path = "/:id", method = "get", operation_id = "getUser")]
     async fn get(
         &self,
-        caller: Caller,
+        _admin: Admin,
         app: Data<&Arc<App>>,
         /// The user id.
         id: Path<String>,
     ) -> Result<Json<User>, ApiError> {
-        caller.must_be_admin()?;
         Ok(Json(users::find(app.db.reader(), parse_id(&id)?).await?.into()))
     }
 
@@ -159,17 +156,16 @@ impl UsersApi {
     #[oai(path = "/:id", method = "patch", operation_id = "updateUser")]
     async fn update(
         &self,
-        caller: Caller,
+        Admin(caller): Admin,
         app: Data<&Arc<App>>,
         /// The user id.
         id: Path<String>,
         request: Body<UpdateUserRequest>,
     ) -> Result<Json<User>, ApiError> {
-        caller.must_be_admin()?;
         let UpdateUserRequest { password, scopes, disabled } = request.0;
         let change =
             Change { password: password.map(Password::new), scopes: scopes.map(body::scopes).transpose()?, disabled };
-        Ok(Json(users::change(&app, parse_id(&id)?, change, caller.now).await?.into()))
+        Ok(Json(users::change(app.0, parse_id(&id)?, change, caller.now).await?.into()))
     }
 
     /// Delete a user
@@ -178,13 +174,12 @@ impl UsersApi {
     #[oai(path = "/:id", method = "delete", operation_id = "deleteUser")]
     async fn delete(
         &self,
-        caller: Caller,
+        Admin(caller): Admin,
         app: Data<&Arc<App>>,
         /// The user id.
         id: Path<String>,
     ) -> Result<Done, ApiError> {
-        caller.must_be_admin()?;
-        users::delete(&app, parse_id(&id)?, caller.now).await?;
+        users::delete(app.0, parse_id(&id)?, caller.now).await?;
         Ok(Done::NoContent)
     }
 }

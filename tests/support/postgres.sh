@@ -7,14 +7,14 @@ postgres_program() { # name
     command -v "$1" || find /usr/lib/postgresql -path "*/bin/$1" 2> /dev/null | sort -V | tail -n 1 | grep .
 }
 
-start_postgres() { # folder
+start_postgres() { # folder, options that overrule these
     postgres_program initdb > /dev/null || install_packages postgresql || return 1
     local port
     port=$(free_port)
     mkdir -p "$1"
     [ "$(id -u)" -ne 0 ] || chown postgres "$1"
     # Nothing of it outlives the run, so it need not wait for the disk.
-    local options="-p $port -k $1 -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
+    local options="-p $port -k $1 -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200 ${2:-}"
     if as_user postgres "$(postgres_program initdb)" -D "$1/data" -U postgres --auth=trust -E UTF8 > "$1/log" 2>&1 &&
         as_user postgres "$(postgres_program pg_ctl)" -D "$1/data" -l "$1/server.log" -w -o "$options" start >> "$1/log" 2>&1; then
         postgres_folder=$1

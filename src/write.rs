@@ -1,6 +1,6 @@
 //! Changing things: in a transaction, told to those who remember what changed, and completed once begun.
 //!
-//! Whatever changes a token, or what its user may do, goes through [`write`] and says so with [`Write::changed`]. Before
+//! Whatever changes a token, or what its user may do, goes through [`write()`] and says so with [`Write::changed`]. Before
 //! the commit that is noted in the `change` table, where every other replica looks for it; after the commit, and before
 //! anybody is told of it, this process forgets what it remembered of those tokens. So the next check here sees the
 //! change, and [`crate::token::changes`] sees to the rest of the world.

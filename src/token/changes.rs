@@ -12,7 +12,7 @@
 //! - **It stays cheap.** Rows are only ever added, so a second that holds as many rows as at the last look holds nothing
 //!   new. A look counts the rows of each second in that window, which an engine does within the key, and reads only the
 //!   seconds that have grown: mostly the present one. That costs the same whether ten tokens are remembered or a million.
-//! - **A change that is removed** is so minutes after the window ([`KEPT`]); a replica that could not look for that long
+//! - **A change that is removed** is so minutes after the window (`KEPT`); a replica that could not look for that long
 //!   forgets everything.
 
 use std::{collections::BTreeMap, time::Duration};

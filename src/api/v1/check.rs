@@ -4,7 +4,7 @@
 //! 500), and puts every identity header on every 200: one that were missing could let a client's own through.
 //!
 //! This is the one operation that is asked on every request of everybody's service, so it is answered by [`answer`],
-//! ahead of all routing (see [`crate::api::shell`]): going through the framework's own extractors and response types
+//! ahead of all routing (see `api/shell.rs`): going through the framework's own extractors and response types
 //! costs more than the check itself. What the document says of it is generated from the types below, and a test holds
 //! the two equal.
 

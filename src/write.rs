@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    db::group::{Job, Outcome},
+    db::group::{Job, Outcome, Work},
     error::{Error, Storage},
     id,
     token::changes::LATE,
@@ -51,8 +51,8 @@ where
 {
     let (reply, answer) = oneshot::channel();
     let shared = Arc::clone(app);
-    let job: Job = Box::new(move |txn| Box::pin(carry_out(shared, txn, work, reply)));
-    app.db.group(job).await?;
+    let work: Work = Box::new(move |txn| Box::pin(carry_out(shared, txn, work, reply)));
+    app.db.group(Job::Work(work)).await?;
     answer.await.unwrap_or_else(|_| Err(Error::Internal("a change was neither made nor refused".to_owned())))
 }
 

@@ -103,7 +103,7 @@ impl Issue {
             idle_timeout: self.idle_timeout,
             scopes: scopes.transpose().map_err(|error| Failure::Usage(error.to_string()))?,
         };
-        let issued = issue::api(app, id, wanted, None, None, now).await?;
+        let issued = issue::api(app, id, wanted, None, now).await?;
         if common.json {
             print::json(&IssuedToken::show(app, &issued, now));
         } else {

@@ -5,14 +5,22 @@
 //! Servers commit side by side, and group their syncs themselves: there each job has a transaction of its own.
 
 use futures_util::future::BoxFuture;
-use sea_orm::{DatabaseTransaction, TransactionTrait};
-use tokio::sync::mpsc;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, TransactionTrait};
+use tokio::sync::{mpsc, oneshot};
 
 use super::Db;
 use crate::error::Storage;
 
+/// What is to be done.
+pub enum Job {
+    /// Several statements that belong together.
+    Work(Work),
+    /// One statement; whoever waits is told how many rows it wrote. It needs no savepoint: it takes itself back.
+    Statement(Statement, oneshot::Sender<Result<u64, Storage>>),
+}
+
 /// What is to be done in a transaction; an error instead of one if none could be had.
-pub type Job =
+pub type Work =
     Box<dyn for<'a> FnOnce(Result<&'a DatabaseTransaction, Storage>) -> BoxFuture<'a, Outcome> + Send + 'static>;
 
 type Then = Box<dyn FnOnce(Result<(), Storage>) + Send>;
@@ -60,23 +68,30 @@ pub(super) fn queue(db: Db) -> mpsc::Sender<Job> {
 
 /// One job in a transaction of its own.
 pub(super) async fn alone(db: &Db, job: Job) {
+    let work = match job {
+        Job::Work(work) => work,
+        Job::Statement(statement, reply) => {
+            let result = db.writer().execute_raw(statement).await;
+            return drop(reply.send(result.map(|written| written.rows_affected()).map_err(Storage::from)));
+        }
+    };
     let txn = match db.begin().await {
         Ok(txn) => txn,
-        Err(error) => return (job(Err(error.into())).await.then)(Ok(())),
+        Err(error) => return (work(Err(error.into())).await.then)(Ok(())),
     };
-    let outcome = job(Ok(&txn)).await;
+    let outcome = work(Ok(&txn)).await;
     let ended = if outcome.keep { txn.commit().await } else { txn.rollback().await };
     (outcome.then)(ended.map_err(Storage::from));
 }
 
-/// Several jobs in one transaction, each between savepoints, so that an error of one takes back its own work only.
+/// Several jobs in one transaction, so that an error of one takes back its own work only.
 async fn together(db: &Db, jobs: &mut Vec<Job>) {
     let txn = match db.begin().await {
         Ok(txn) => txn,
         Err(error) => {
             let error = Storage::from(error);
             for job in jobs.drain(..) {
-                (job(Err(error.clone())).await.then)(Ok(()));
+                refuse(job, error.clone()).await;
             }
             return;
         }
@@ -91,12 +106,29 @@ async fn together(db: &Db, jobs: &mut Vec<Job>) {
     }
 }
 
+async fn refuse(job: Job, error: Storage) {
+    match job {
+        Job::Work(work) => (work(Err(error)).await.then)(Ok(())),
+        Job::Statement(_, reply) => drop(reply.send(Err(error))),
+    }
+}
+
 async fn within(txn: &DatabaseTransaction, job: Job) -> Then {
+    let work = match job {
+        Job::Work(work) => work,
+        Job::Statement(statement, reply) => {
+            let written = txn.execute_raw(statement).await.map_err(Storage::from);
+            return Box::new(move |committed| {
+                let written = written.and_then(|written| committed.map(|()| written.rows_affected()));
+                drop(reply.send(written));
+            });
+        }
+    };
     let savepoint = match txn.begin().await {
         Ok(savepoint) => savepoint,
-        Err(error) => return job(Err(error.into())).await.then,
+        Err(error) => return work(Err(error.into())).await.then,
     };
-    let outcome = job(Ok(&savepoint)).await;
+    let outcome = work(Ok(&savepoint)).await;
     let ended = if outcome.keep { savepoint.commit().await } else { savepoint.rollback().await };
     match ended {
         Ok(()) => outcome.then,

@@ -14,10 +14,10 @@ use std::{str::FromStr, time::Duration};
 use entity::Timestamp;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    SqliteTransactionMode, Statement, StatementBuilder, TransactionOptions, TransactionTrait,
     sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     config::{Database as Settings, Durability},
@@ -91,6 +91,14 @@ impl Db {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(DbErr::Custom("too many writers are waiting".to_owned()).into()),
         }
+    }
+
+    /// Carries out one statement that writes, with others that wait if need be, and tells how many rows it wrote.
+    pub async fn statement(&self, statement: &impl StatementBuilder) -> Result<u64, Storage> {
+        let (reply, answer) = oneshot::channel();
+        let statement = self.writer.get_database_backend().build(statement);
+        self.group(group::Job::Statement(statement, reply)).await?;
+        answer.await.unwrap_or_else(|_| Err(DbErr::Custom("a statement was not carried out".to_owned()).into()))
     }
 
     /// Which database this is.

@@ -93,9 +93,9 @@ impl FromQueryResult for Row {
     }
 }
 
-/// A token that was just made, without reading it again.
-impl From<(token::Model, &user::Model)> for Row {
-    fn from((row, owner): (token::Model, &user::Model)) -> Self {
+impl Row {
+    /// A token that was just made, without reading it again.
+    pub(super) fn made(row: token::Model, username: String, grantable: Scopes) -> Self {
         let facts = Facts {
             id: row.id,
             kind: row.kind,
@@ -116,7 +116,7 @@ impl From<(token::Model, &user::Model)> for Row {
             last_used_at: row.last_used_at,
             revoked_at: row.revoked_at,
         };
-        Self { facts, user: Some((owner.username.clone(), owner.scopes.clone())) }
+        Self { facts, user: Some((username, grantable)) }
     }
 }
 

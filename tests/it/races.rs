@@ -126,3 +126,27 @@ async fn of_parallel_rotations_of_the_presented_token_one_succeeds() {
     service.check(&rotated[0].token()).await.is(200);
     assert!(refused.iter().all(|answer| [401, 409].contains(&answer.status.as_u16())), "{refused:?}");
 }
+
+/// Whatever was minted beside a "log out everywhere" is gone with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_token_is_issued_past_a_log_out_everywhere() {
+    let service = Arc::new(Service::with(|config| config.limits.login_failures_before_lock = 0).await);
+    service.user("alice", &[]).await;
+    for _ in 0..5 {
+        let session = service.login("alice", json!({})).await.token();
+        let mut issues = JoinSet::new();
+        for _ in 0..10 {
+            let (service, session) = (Arc::clone(&service), session.clone());
+            issues.spawn(async move { service.issue(&session, json!({})).await });
+        }
+        tokio::task::yield_now().await;
+        service.post("/v1/logout-all?kinds=session,api", Some(&session), json!({})).await.is(200);
+        for answer in issues.join_all().await {
+            if answer.status == 201 {
+                service.check(&answer.token()).await.is(401);
+            } else {
+                answer.is(401);
+            }
+        }
+    }
+}

@@ -326,8 +326,7 @@ async fn issue_for(app: &Arc<App>, caller: &Caller, named: Option<&str>, wanted:
         caller.must_be_admin()?;
     }
     let target = target.ok_or_else(|| ApiError::field(StatusCode::UNPROCESSABLE_ENTITY, "user", "is not known"))?;
-    let bound = is_own.then(|| caller.held.scopes());
-    Ok(issue::api(app, target, wanted, bound, Some(caller.held.id()), caller.now).await?)
+    Ok(issue::api(app, target, wanted, Some(&caller.held), caller.now).await?)
 }
 
 async fn named_user(app: &App, named: &str) -> Result<Option<user::Model>, Error> {

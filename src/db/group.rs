@@ -4,7 +4,9 @@
 //! its writers queue, whoever waits when a transaction begins is taken along in it, and each is told after its commit.
 //! Servers commit side by side, and group their syncs themselves: there each job has a transaction of its own.
 
-use futures_util::future::BoxFuture;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, TransactionTrait};
 use tokio::sync::{mpsc, oneshot};
 
@@ -54,16 +56,22 @@ pub(super) fn queue(db: Db) -> mpsc::Sender<Job> {
     tokio::spawn(async move {
         let mut waiting = Vec::with_capacity(MOST);
         while jobs.recv_many(&mut waiting, MOST).await > 0 {
-            if waiting.len() == 1 {
-                for job in waiting.drain(..) {
-                    alone(&db, job).await;
-                }
-            } else {
-                together(&db, &mut waiting).await;
+            // A defect in one job must not end the queue for all that come after; those beside it are told that they failed.
+            if AssertUnwindSafe(all(&db, &mut waiting)).catch_unwind().await.is_err() {
+                tracing::error!("a writer panicked: what was to be written with it was not");
+                waiting.clear();
             }
         }
     });
     sender
+}
+
+async fn all(db: &Db, waiting: &mut Vec<Job>) {
+    if waiting.len() > 1 {
+        together(db, waiting).await;
+    } else if let Some(job) = waiting.pop() {
+        alone(db, job).await;
+    }
 }
 
 /// One job in a transaction of its own.

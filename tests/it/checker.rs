@@ -419,3 +419,12 @@ async fn an_error_among_writers_does_not_fail_its_neighbours() {
     assert_eq!(kept.count(service.app.db.reader()).await.unwrap(), 40);
     assert!(service.app.db.reader().execute_unprepared("SELECT 1").await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_defect_in_one_writer_does_not_end_the_writing() {
+    let service = Service::start().await;
+    let result = daypass::write::write(&service.app, |_| Box::pin(async { panic!("a defect") }));
+    let result: Result<(), _> = result.await;
+    assert!(matches!(result, Err(daypass::error::Error::Internal(_))), "{result:?}");
+    service.session("alice", &[]).await;
+}

@@ -1,11 +1,11 @@
 //! Errors as callers see them: problem details (RFC 9457), everywhere under `/v1` and for whatever the framework refuses.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::LazyLock, time::Duration};
 
 use poem::{
     IntoResponse, Response,
     error::{MethodNotAllowedError, NotFoundError, ResponseError},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
     ApiResponse, Object,
@@ -234,6 +234,36 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.as_response()
     }
+}
+
+/// The answer to a token that does not work, or to none: written once, for whoever asks with a dead token asks often.
+pub fn refused(refusal: Option<Refusal>) -> Response {
+    struct Written(StatusCode, HeaderMap, String);
+
+    fn write(refusal: Option<Refusal>) -> Written {
+        let error = refusal.map_or_else(ApiError::no_token, ApiError::invalid_token);
+        let mut headers = error.as_response().headers().clone();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        Written(error.status(), headers, error.0.problem.to_json_string())
+    }
+
+    static NONE: LazyLock<Written> = LazyLock::new(|| write(None));
+    static UNKNOWN: LazyLock<Written> = LazyLock::new(|| write(Some(Refusal::Unknown)));
+    static EXPIRED: LazyLock<Written> = LazyLock::new(|| write(Some(Refusal::Expired)));
+    static REVOKED: LazyLock<Written> = LazyLock::new(|| write(Some(Refusal::Revoked)));
+    static REFRESH: LazyLock<Written> = LazyLock::new(|| write(Some(Refusal::Refresh)));
+    let Written(status, headers, body) = match refusal {
+        None => &*NONE,
+        Some(Refusal::Unknown) => &*UNKNOWN,
+        Some(Refusal::Expired) => &*EXPIRED,
+        Some(Refusal::Revoked) => &*REVOKED,
+        Some(Refusal::Refresh) => &*REFRESH,
+    };
+    let mut response = Response::default();
+    response.set_status(*status);
+    headers.clone_into(response.headers_mut());
+    response.set_body(body.as_str());
+    response
 }
 
 /// `minimum(1, exclusive: false)` is `at least 1`.

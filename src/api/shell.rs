@@ -62,8 +62,8 @@ pub async fn shell<E: Endpoint>(next: Arc<E>, app: Arc<App>, request: Request) -
     Ok(response)
 }
 
-/// A check that finds the token working is not worth a line unless somebody asks for it: at thousands a second the log
-/// would be most of the work, and the metrics count it.
+/// A check that has an answer is not worth a line unless somebody asks for it: at thousands a second, from clients that are
+/// stuck with a dead token too, the log would be most of the work. The metrics count them.
 async fn checked(app: &App, request: Request) -> Response {
     let (began, request_id) = (Instant::now(), request_id(&request));
     let mut answering = pin!(caught(check::answer(app, &request)));
@@ -77,7 +77,7 @@ async fn checked(app: &App, request: Request) -> Response {
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Authorization"));
     let (status, took) = (response.status(), began.elapsed());
     telemetry::checked(status, took);
-    if !status.is_success() || tracing::enabled!(tracing::Level::DEBUG) {
+    if status.is_server_error() || tracing::enabled!(tracing::Level::DEBUG) {
         let client = client_address::of(&request, &app.config.trusted_proxies);
         log(&request_id, request.method(), check::PATH, status, took, client);
     }

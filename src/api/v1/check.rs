@@ -31,14 +31,14 @@ use crate::{
         auth::{Credential, Documented, credential},
         json::TokenInfo,
         plain_json::Object as Written,
-        problem::ApiError,
+        problem::{self, ApiError},
         tags::Tag,
     },
     app::App,
     error::Refusal,
     token::{
         Held,
-        check::{self, Checked},
+        check::{self, Checked, Failure},
         precision,
     },
 };
@@ -54,24 +54,20 @@ pub fn is_check(path: &str) -> bool {
 /// Answers a check, whatever its method; a body is not read.
 pub async fn answer(app: &App, request: &Request) -> Response {
     let now = app.clock.now();
-    match checked(app, request, now).await {
-        Ok(checked) => active(app, &checked, now),
-        Err(error) => error.into_response(),
-    }
-}
-
-async fn checked(app: &App, request: &Request, now: Timestamp) -> Result<Checked, ApiError> {
     let token = match credential(request.headers()) {
         Credential::Token(token) => token,
-        Credential::None => return Err(ApiError::no_token()),
-        Credential::Unreadable => return Err(ApiError::invalid_token(Refusal::Unknown)),
+        Credential::None => return problem::refused(None),
+        Credential::Unreadable => return problem::refused(Some(Refusal::Unknown)),
     };
-    let checked = check::check(app, token, now).await?;
-    match request.uri().query().map(needed) {
-        Some(needed) if !needed.iter().all(|scope| checked.held.holds(scope)) => {
-            Err(ApiError::insufficient_scope(&needed.join(" ")))
-        }
-        Some(_) | None => Ok(checked),
+    match check::check(app, token, now).await {
+        Ok(checked) => match request.uri().query().map(needed) {
+            Some(needed) if !needed.iter().all(|scope| checked.held.holds(scope)) => {
+                ApiError::insufficient_scope(&needed.join(" ")).into_response()
+            }
+            Some(_) | None => active(app, &checked, now),
+        },
+        Err(Failure::Refused(refusal)) => problem::refused(Some(refusal)),
+        Err(Failure::Unanswered(error)) => ApiError::from(error).into_response(),
     }
 }
 

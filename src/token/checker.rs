@@ -10,6 +10,7 @@
 
 use std::{
     fmt,
+    hash::Hash,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -82,8 +83,8 @@ impl Checker {
     pub fn new(settings: &config::Check) -> Self {
         let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self {
-            known: Cache::new(settings.cache_entries),
-            refused: Cache::new(settings.cache_entries.min(MOST_REFUSED)),
+            known: bounded(settings.cache_entries),
+            refused: bounded(settings.cache_entries.min(MOST_REFUSED)),
             max_staleness: millis(settings.max_staleness),
             stale_if_error: millis(settings.stale_if_error.unwrap_or_default()),
             looked_at: AtomicI64::new(NOT_YET),
@@ -283,6 +284,13 @@ impl Checker {
             }
         }
     }
+}
+
+/// A cache of so many entries, without room for all of them from the start.
+fn bounded<K: Eq + Hash, V: Clone>(entries: usize) -> Cache<K, V> {
+    const ROOM: usize = 10_000;
+    let most = u64::try_from(entries).unwrap_or(u64::MAX);
+    Cache::with(entries.min(ROOM), most, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
 }
 
 impl Refused {

@@ -4,6 +4,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 
 use poem::{Server, listener::TcpAcceptor};
 use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     api,
@@ -25,9 +26,11 @@ pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Out
         tracing::warn!(error = %Storage::from(error), "what changed lately cannot be seen yet");
     }
     let (looking, flushing) = (Arc::clone(&app), Arc::clone(&app));
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let flushing = tokio::spawn(async move { usage::keep_flushing(&flushing, &stopped).await });
     let mut background = JoinSet::new();
     background.spawn(async move { changes::keep_looking(&looking).await });
-    background.spawn(async move { usage::keep_flushing(&flushing).await });
     background.spawn(telemetry::tidy());
     let acceptor = TcpAcceptor::from_tokio(listener)?;
     let served =
@@ -38,8 +41,9 @@ pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Out
     }
     app.maintenance.stop().await;
     background.shutdown().await;
-    if let Err(error) = usage::flush(&app).await {
-        tracing::warn!(error = %Storage::from(error), "the last uses of tokens were not recorded");
+    stop.cancel();
+    if let Err(error) = flushing.await {
+        tracing::warn!(%error, "the last uses of tokens may not be recorded");
     }
     app.db.close().await;
     tracing::info!("stopped");

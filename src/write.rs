@@ -71,10 +71,9 @@ where
     let result = work(&write).await;
     let changed = write.changed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let noted_at = app.clock.uptime();
-    let result = match (result, note(&app, txn, &changed).await) {
-        (Ok(value), Ok(())) => Ok(value),
-        (Ok(_), Err(error)) => Err(error.into()),
-        (Err(error), _) => Err(error),
+    let result = match result {
+        Ok(value) => note(&app, txn, &changed).await.map(|()| value).map_err(Error::from),
+        Err(error) => Err(error),
     };
     match result {
         Err(error) => Outcome::refused(move || drop(reply.send(Err(error)))),

@@ -104,11 +104,17 @@ async fn together(db: &Db, jobs: &mut Vec<Job>) {
             return;
         }
     };
-    let mut done = Vec::with_capacity(jobs.len());
+    let (mut done, mut broken) = (Vec::with_capacity(jobs.len()), None);
     for job in jobs.drain(..) {
-        done.push(within(&txn, job).await);
+        let (then, ended) = within(&txn, job).await;
+        done.push(then);
+        broken = broken.or(ended.err());
     }
-    let committed = txn.commit().await.map_err(Storage::from);
+    // Where the end of a savepoint failed nobody can say what would be committed: then nothing is.
+    let committed = match broken {
+        None => txn.commit().await.map_err(Storage::from),
+        Some(error) => txn.rollback().await.map_err(Storage::from).and(Err(error)),
+    };
     for then in done {
         then(committed.clone());
     }
@@ -121,29 +127,23 @@ async fn refuse(job: Job, error: Storage) {
     }
 }
 
-async fn within(txn: &DatabaseTransaction, job: Job) -> Then {
+async fn within(txn: &DatabaseTransaction, job: Job) -> (Then, Result<(), Storage>) {
     let work = match job {
         Job::Work(work) => work,
         Job::Statement(statement, reply) => {
             let written = txn.execute_raw(statement).await.map_err(Storage::from);
-            return Box::new(move |committed| {
+            let then = move |committed: Result<(), Storage>| {
                 let written = written.and_then(|written| committed.map(|()| written.rows_affected()));
                 drop(reply.send(written));
-            });
+            };
+            return (Box::new(then), Ok(()));
         }
     };
     let savepoint = match txn.begin().await {
         Ok(savepoint) => savepoint,
-        Err(error) => return work(Err(error.into())).await.then,
+        Err(error) => return (work(Err(error.into())).await.then, Ok(())),
     };
     let outcome = work(Ok(&savepoint)).await;
     let ended = if outcome.keep { savepoint.commit().await } else { savepoint.rollback().await };
-    match ended {
-        Ok(()) => outcome.then,
-        // It will be committed with the others or not at all, but nobody can say which.
-        Err(error) => {
-            let error = Storage::from(error);
-            Box::new(move |_| (outcome.then)(Err(error)))
-        }
-    }
+    (outcome.then, ended.map_err(Storage::from))
 }

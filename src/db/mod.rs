@@ -15,6 +15,7 @@ use entity::Timestamp;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel,
     SqliteTransactionMode, Statement, StatementBuilder, TransactionOptions, TransactionTrait,
+    sqlx::Connection as _,
     sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -155,6 +156,21 @@ async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
             .synchronous(synchronous)
             .busy_timeout(BUSY)
     });
+    // SQLite may end a transaction by itself, as when the disk is full; sqlx then takes it for open still, and what is
+    // written next would hang in a savepoint that nobody commits. Such a connection is not used again.
+    if !in_memory {
+        write.map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    if connection.is_in_transaction() {
+                        // A rollback that is on its way is finished first.
+                        connection.ping().await?;
+                    }
+                    Ok(!connection.is_in_transaction())
+                })
+            })
+        });
+    }
     // An in-memory database lives exactly as long as its one connection.
     write.idle_timeout(None).max_lifetime(None);
     let writer = Database::connect(write).await?;

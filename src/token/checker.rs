@@ -196,7 +196,10 @@ impl Checker {
             Err(error) => {
                 let bound = self.max_staleness.saturating_add(self.stale_if_error);
                 let old = self.known.get(&presented.id).filter(|_| self.stale_if_error > 0);
-                Some(old.filter(|_| self.is_within(uptime, bound)).ok_or(error)?)
+                let old = old.filter(|_| self.is_within(uptime, bound));
+                // What would have to be confirmed cannot be now.
+                let old = old.filter(|old| self.judge(app, old, presented, now, uptime).is_some());
+                Some(old.ok_or(error)?)
             }
         };
         let held = held.ok_or(Refusal::Unknown)?;
@@ -257,30 +260,36 @@ impl Checker {
             let held = super::find(app.db.reader(), presented.id).await?;
             Ok::<_, sea_orm::DbErr>(held.map(|held| Arc::new(held.read_at_uptime(uptime))))
         };
-        if let Some(held) = self.known.get(&presented.id) {
-            match self.judge(app, &held, presented, now, uptime) {
-                // Somebody else was faster.
-                Some(_) => return Ok(Some(held)),
-                // Its secret is another one: whoever guesses must not make others forget what they know.
-                None if held.digest() != &presented.digest => {
+        loop {
+            if let Some(held) = self.known.get(&presented.id) {
+                if self.judge(app, &held, presented, now, uptime).is_some() {
+                    // Somebody else was faster.
+                    return Ok(Some(held));
+                }
+                if judge(&held, &presented.digest, now, precision(app)) == Err(Refusal::Unknown) {
+                    // Its secret is another one: whoever guesses must not make others forget what they know.
                     let read = read().await?;
-                    if read.as_ref().is_none_or(|read| read.digest() != held.digest()) {
+                    let explains =
+                        |read: &Arc<Held>| judge(read, &presented.digest, now, precision(app)) != Err(Refusal::Unknown);
+                    if read.as_ref().is_none_or(explains) {
                         self.known.remove(&presented.id);
                     }
                     return Ok(read);
                 }
-                None => drop(self.known.remove(&presented.id)),
+                self.known.remove(&presented.id);
             }
-        }
-        match self.begin(presented.id).await {
-            Ok(held) => Ok(Some(held)),
-            Err(place) => {
-                let held = read().await?;
-                if let Some(held) = &held {
-                    // Refused where the token changed meanwhile, which is as it should be.
-                    drop(place.insert(Arc::clone(held)));
+            match self.begin(presented.id).await {
+                // What was being read for somebody else may be from before a change that made this token: it is judged
+                // like anything that is known, and asked for if it does not explain it.
+                Ok(_) => {}
+                Err(place) => {
+                    let held = read().await?;
+                    if let Some(held) = &held {
+                        // Refused where the token changed meanwhile, which is as it should be.
+                        drop(place.insert(Arc::clone(held)));
+                    }
+                    return Ok(held);
                 }
-                Ok(held)
             }
         }
     }

@@ -15,6 +15,7 @@ use sea_orm::{
     ColumnTrait, Condition, DbErr, EntityTrait, ExprTrait, QueryFilter,
     sea_query::{CaseStatement, Expr, SimpleExpr},
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Held, precision};
@@ -103,14 +104,17 @@ async fn write(app: &App, uses: &[(Uuid, Timestamp)]) -> Result<(), DbErr> {
     txn.commit().await
 }
 
-/// Writes again and again, for as long as the process lives.
-pub async fn keep_flushing(app: &App) {
+/// Writes again and again until it is told to stop, and once more then; never is it stopped in the middle.
+pub async fn keep_flushing(app: &App, stop: &CancellationToken) {
     let mut ticks = tokio::time::interval(FLUSH);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        let stopped = stop.run_until_cancelled(ticks.tick()).await.is_none();
         if let Err(error) = flush(app).await {
             tracing::warn!(error = %Storage::from(error), "uses of tokens are not recorded yet");
+        }
+        if stopped {
+            return;
         }
     }
 }

@@ -395,29 +395,80 @@ async fn where_it_is_configured_memory_answers_while_the_database_is_away() {
     }
 }
 
-/// Writers that share a commit: one that fails takes back its own work only.
+/// Writers that share a commit: one that fails after it has written takes back its own work only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_among_writers_does_not_fail_its_neighbours() {
     let service = Arc::new(Service::start().await);
-    let admin = service.admin().await;
     let mut writers = JoinSet::new();
-    for number in 0..60 {
-        let (service, admin) = (Arc::clone(&service), admin.clone());
+    for number in 0..60_u128 {
+        let service = Arc::clone(&service);
         writers.spawn(async move {
-            let wanted = json!({ "name": format!("n{number}"), "ttl": if number % 3 == 0 { 0 } else { 60 } });
-            (number, service.issue(&admin, wanted).await)
+            let written = daypass::write::write(&service.app, move |write| {
+                Box::pin(async move {
+                    let (second, id) = (Set(1), Set(Uuid::from_u128(number)));
+                    let row = change::ActiveModel { second, id, token_id: Set(Uuid::nil()) };
+                    change::Entity::insert(row).exec_without_returning(write.txn()).await?;
+                    if number % 3 == 0 { Err(daypass::error::Error::NotFound("token")) } else { Ok(()) }
+                })
+            });
+            (number, written.await.is_ok())
         });
     }
-    for (number, answer) in writers.join_all().await {
-        if number % 3 == 0 {
-            answer.is_about(422, "ttl");
-        } else {
-            service.check(&answer.token()).await.is(200);
-        }
+    for (number, kept) in writers.join_all().await {
+        assert_eq!(kept, number % 3 != 0, "{number}");
+        let row = change::Entity::find_by_id((1, Uuid::from_u128(number))).one(service.app.db.reader()).await;
+        assert_eq!(row.unwrap().is_some(), kept, "{number}");
     }
-    let kept = token::Entity::find().filter(token::Column::Kind.eq(daypass::token::Kind::Api));
-    assert_eq!(kept.count(service.app.db.reader()).await.unwrap(), 40);
-    assert!(service.app.db.reader().execute_unprepared("SELECT 1").await.is_ok());
+}
+
+/// The disk is full in the middle of a commit: what is said to be written afterwards must be.
+#[tokio::test]
+async fn a_full_disk_leaves_nothing_open() {
+    let service = Service::start().await;
+    if service.app.db.engine() != daypass::db::Engine::Sqlite {
+        return;
+    }
+    let admin = service.admin().await;
+    let pragma = async |most: &str| {
+        let pragma = format!("PRAGMA max_page_count = {most}");
+        service.app.db.writer().execute_unprepared(&pragma).await.unwrap();
+    };
+    pragma("1").await;
+    let name = "x".repeat(200);
+    let mut refused = 0;
+    for _ in 0..200 {
+        refused += u32::from(service.issue(&admin, json!({ "name": name })).await.status == 503);
+        service.login("nobody", json!({})).await;
+    }
+    assert!(refused > 0, "the disk was never full");
+    pragma("1000000").await;
+    for _ in 0..3 {
+        service.issue(&admin, json!({ "ttl": 0 })).await.is(422);
+        service.post("/v1/tokens/current/renew", Some(&admin), json!({ "ttl": 0 })).await.is(422);
+    }
+    let token = service.issue(&admin, json!({})).await;
+    let row = token::Entity::find_by_id(token.text_of("id").parse::<Uuid>().unwrap());
+    assert!(row.one(service.app.db.reader()).await.unwrap().is_some(), "others see it");
+}
+
+/// A read for the old secret is under way while the token is rotated elsewhere: who waits for it with the new secret is
+/// not taken for a stranger.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_secret_is_not_refused_by_what_was_read_before_it() {
+    let service = Service::start().await;
+    let (admin, token) = issued(&service).await;
+    let replica = Arc::new(service.replica().await);
+    replica.look().await;
+    let id: Uuid = token.text_of("id").parse().unwrap();
+    let read = daypass::token::find(replica.app.db.reader(), id).await.unwrap().unwrap();
+    let place = replica.app.checker.begin(id).await.expect_err("nothing is known yet");
+    let path = format!("/v1/tokens/{id}/rotate");
+    let rotated = service.post(&path, Some(&admin), json!({})).await.token();
+    let waiting = Arc::clone(&replica);
+    let waiting = tokio::spawn(async move { waiting.check(&rotated).await.status.as_u16() });
+    tokio::task::yield_now().await;
+    drop(place.insert(Arc::new(read)));
+    assert_eq!(waiting.await.unwrap(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

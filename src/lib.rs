@@ -13,6 +13,10 @@
 //! know it: the hashing threads of [`account::password`] and the place for a purge of [`maintenance::state`]; these parts
 //! do not know it. And [`telemetry`] counts and logs for `cli`, `server`, `api` and `maintenance`.
 //!
+//! Whatever changes a token goes through [`write()`](write::write), which tells those who remember it; what is remembered
+//! is in [`token::checker`], and how changes elsewhere are seen in [`token::changes`]. These three hold on to the `App`
+//! that holds the checker.
+//!
 //! Start with the `entity` crate (what a row is, and [`entity::expiry`]: when a token works), then [`token`]: a file for
 //! each thing that is done with a token. [`account`] is people and passwords, [`maintenance`] the purge, [`db`] the three
 //! databases. [`api`] is HTTP, with the operations listed in [`api::openapi`] and the pages in [`api::pages`]; [`cli`] is

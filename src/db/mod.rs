@@ -90,7 +90,8 @@ impl Db {
         };
         match tokio::time::timeout(self.patience, queue.send(job)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(DbErr::Custom("too many writers are waiting".to_owned()).into()),
+            Ok(Err(_)) => Err(DbErr::Custom("the queue of writers has ended".to_owned()).into()),
+            Err(_) => Err(DbErr::Custom("too many writers are waiting".to_owned()).into()),
         }
     }
 

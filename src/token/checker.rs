@@ -241,11 +241,8 @@ impl Checker {
             let until = uptime + if is_young { self.max_staleness } else { UNKNOWN_FOR };
             drop(first.insert(Refused::Unknown { until }));
         }
-        match (result, found) {
-            (Ok(()), Some(held)) => Ok(held),
-            (Err(refusal), _) => Err(refusal.into()),
-            (Ok(()), None) => Err(Refusal::Unknown.into()),
-        }
+        result?;
+        Ok(found.ok_or(Refusal::Unknown)?)
     }
 
     /// The token as the database has it, remembered unless it changes meanwhile.

@@ -1,11 +1,12 @@
 //! What the machine could do at most: each measurement of `benches/run` that has a target stands beside one of these.
 //!
 //! ```text
-//! limit serve ADDR constant      answer every request with the same body, as long as that of a check
-//! limit serve ADDR map TOKENS    the same after finding the token in memory and comparing its digest
-//! limit sqlite FILE SECONDS      insert rows of the token table, 64 to a durable commit
-//! limit postgres URL SECONDS     insert the same rows from 64 connections, each with a commit of its own
-//! limit argon2 SECONDS           hash at the default cost on every core
+//! limit serve ADDR constant        answer every request with the same body, as long as that of a check
+//! limit serve ADDR headers         the same with as many headers as a check has
+//! limit serve ADDR map TOKENS      the first after finding the token in memory and comparing its digest
+//! limit sqlite FILE SECONDS        insert rows of the token table, 64 to a durable commit
+//! limit postgres URL SECONDS       insert the same rows from 64 connections, each with a commit of its own
+//! limit argon2 SECONDS             hash at the default cost on every core
 //! ```
 //!
 //! The last three print how many they did in a second. `cargo bench` alone measures nothing: run `benches/run`.
@@ -23,7 +24,7 @@ use daypass::{clock::Clock, id};
 use migration::{Migrator, MigratorTrait};
 use poem::{
     EndpointExt, IntoResponse, Response, Route, Server, get, handler,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     listener::TcpListener,
     web::Data,
 };
@@ -48,6 +49,9 @@ async fn main() -> Outcome<()> {
     match arguments[..] {
         ["serve", address, "constant"] => {
             Server::new(TcpListener::bind(address)).run(Route::new().at("/v1/check", get(constant))).await?;
+        }
+        ["serve", address, "headers"] => {
+            Server::new(TcpListener::bind(address)).run(Route::new().at("/v1/check", get(with_headers))).await?;
         }
         ["serve", address, "map", tokens] => {
             let known = Arc::new(RwLock::new(read_tokens(tokens)?));
@@ -76,6 +80,30 @@ fn answer() -> Response {
 #[handler]
 fn constant() -> Response {
     answer()
+}
+
+/// The headers that a check adds to those of any answer.
+const HEADERS: [(&str, &str); 9] = [
+    ("cache-control", "private, max-age=0"),
+    ("remote-user", "user00"),
+    ("x-daypass-user-id", "01a20bf4-fbfa-7bdb-a129-b1d56e24e809"),
+    ("x-daypass-token-id", "01a20bf5-02d4-7297-96ce-a772f253713a"),
+    ("x-daypass-scope", "orders:read"),
+    ("x-daypass-expires-at", "2027-02-22T05:08:55.881Z"),
+    ("x-content-type-options", "nosniff"),
+    ("x-request-id", "8c2c0b1c8de1cf1d000000000000012d"),
+    ("vary", "Authorization"),
+];
+
+#[handler]
+fn with_headers() -> Response {
+    let mut response = answer();
+    let headers = response.headers_mut();
+    headers.reserve(16);
+    for (name, value) in HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
 }
 
 type Known = Arc<RwLock<HashMap<String, [u8; 32]>>>;

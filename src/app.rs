@@ -73,7 +73,7 @@ impl App {
             parallelism: passwords.parallelism,
         };
         let hasher = Hasher::start(cost, passwords.concurrency)?;
-        let checker = Checker::new(&config.check);
+        let checker = Checker::new(&config.check, &db, &clock);
         let (turns, replica) = (Turns::default(), replica_name());
         Ok(Arc::new(Self { config, clock, db, checker, hasher, turns, maintenance, replica }))
     }

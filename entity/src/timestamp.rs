@@ -74,23 +74,36 @@ impl Timestamp {
         let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
         let year = era * 400 + year + i64::from(month <= 2);
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        let fields = [
-            (0, 4, year),
-            (5, 2, month),
-            (8, 2, day),
-            (11, 2, millis / 3_600_000),
-            (14, 2, millis / 60_000 % 60),
-            (17, 2, millis / 1000 % 60),
-            (20, 3, millis % 1000),
+        let pairs = [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, millis / 3_600_000),
+            (14, millis / 60_000 % 60),
+            (17, millis / 1000 % 60),
+            // The middle digit of three belongs to both of these.
+            (20, millis / 10 % 100),
+            (21, millis % 100),
         ];
-        for (at, width, mut number) in fields {
-            for place in (at..at + width).rev() {
-                text[place] = b'0' + u8::try_from(number % 10).unwrap_or(0);
-                number /= 10;
-            }
+        for (at, number) in pairs {
+            text[at..at + 2].copy_from_slice(&pair(number));
         }
         Text(text)
     }
+}
+
+/// Two digits.
+fn pair(number: i64) -> [u8; 2] {
+    const PAIRS: [[u8; 2]; 100] = {
+        let (mut pairs, mut number) = ([[b'0'; 2]; 100], 0_u8);
+        while number < 100 {
+            pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+            number += 1;
+        }
+        pairs
+    };
+    usize::try_from(number).ok().and_then(|number| PAIRS.get(number)).copied().unwrap_or([b'0'; 2])
 }
 
 /// An instant as text.
@@ -101,6 +114,11 @@ impl Text {
     /// The text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The same as bytes, all of them ASCII.
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 

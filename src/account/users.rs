@@ -211,6 +211,8 @@ pub async fn change_own_password(
             row.changed_at = now;
             let sessions = [Kind::Session, Kind::Refresh];
             revoke::all_of(&shared, write, &Owner::User(id), &sessions, Some(kept), now).await?;
+            // Those that are left are remembered with the epoch that is over.
+            write.changed(unrevoked(write, id).await?);
             save(write.txn(), row).await?;
             Ok(())
         })
@@ -228,7 +230,12 @@ pub async fn end_tokens(app: &Arc<App>, owner: Owner, kinds: Vec<Kind>, now: Tim
                 row.epoch += 1;
                 save(write.txn(), row).await?;
             }
-            Ok(revoke::all_of(&shared, write, &owner, &kinds, None, now).await?)
+            let ended = revoke::all_of(&shared, write, &owner, &kinds, None, now).await?;
+            if let Owner::User(id) = owner {
+                // Those that are left are remembered with the epoch that is over.
+                write.changed(unrevoked(write, id).await?);
+            }
+            Ok(ended)
         })
     })
     .await

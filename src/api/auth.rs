@@ -47,7 +47,7 @@ pub fn credential(headers: &HeaderMap) -> Credential<'_> {
         return Credential::Unreadable;
     }
     let Ok(value) = field.to_str() else { return Credential::Unreadable };
-    let mut words = value.split([' ', '\t']).filter(|word| !word.is_empty());
+    let mut words = value.split_ascii_whitespace();
     match (words.next(), words.next(), words.next()) {
         (Some(word), None, _) if is_scheme(word, &["bearer", "token", "basic", "digest", "negotiate"]) => {
             Credential::None

@@ -3,62 +3,66 @@
 //! For the check's answer, where a general serializer would be a good part of the work: almost all of its texts are made of
 //! characters that JSON takes as they are.
 
+use std::{fmt::Display, io::Write};
+
 use entity::Timestamp;
 use uuid::Uuid;
 
 /// An object that is being written.
-pub struct Object(pub String);
+pub struct Object<'a>(&'a mut Vec<u8>);
 
-impl Object {
-    /// An object without members yet, with room for those of a token.
-    pub fn new() -> Self {
-        let mut text = String::with_capacity(768);
-        text.push('{');
+impl<'a> Object<'a> {
+    /// An object without members yet, after whatever is there already.
+    pub fn begin(text: &'a mut Vec<u8>) -> Self {
+        text.push(b'{');
         Self(text)
     }
 
     fn key(&mut self, key: &str) {
-        if !self.0.ends_with('{') {
-            self.0.push(',');
+        if self.0.last() != Some(&b'{') {
+            self.0.push(b',');
         }
-        self.0.push('"');
-        self.0.push_str(key);
-        self.0.push_str("\":");
+        self.0.push(b'"');
+        self.0.extend_from_slice(key.as_bytes());
+        self.0.extend_from_slice(b"\":");
     }
 
     /// A member that is JSON already.
     pub fn bare(&mut self, key: &str, json: &str) {
         self.key(key);
-        self.0.push_str(json);
+        self.0.extend_from_slice(json.as_bytes());
     }
 
     /// A text without characters that JSON would have to escape.
     pub fn plain(&mut self, key: &str, text: &str) {
+        self.quoted(key, text.as_bytes());
+    }
+
+    fn quoted(&mut self, key: &str, text: &[u8]) {
         self.key(key);
-        self.0.push('"');
-        self.0.push_str(text);
-        self.0.push('"');
+        self.0.push(b'"');
+        self.0.extend_from_slice(text);
+        self.0.push(b'"');
     }
 
     /// A text of any characters, if there is one.
     pub fn free(&mut self, key: &str, text: Option<&str>) {
-        match text {
-            Some(text) => self.bare(key, &serde_json::Value::from(text).to_string()),
-            None => self.bare(key, "null"),
-        }
+        self.key(key);
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(&mut *self.0, &text);
     }
 
     /// Words separated by spaces, as a list. Scopes may hold characters that have to be escaped in none of them
     /// (RFC 6749 §3.3 leaves out the quotation mark and the backslash).
     pub fn words(&mut self, key: &str, words: &str) {
         self.key(key);
-        self.0.push('[');
-        for (number, word) in words.split(' ').filter(|word| !word.is_empty()).enumerate() {
-            self.0.push_str(if number == 0 { "\"" } else { ",\"" });
-            self.0.push_str(word);
-            self.0.push('"');
+        self.0.push(b'[');
+        for (number, word) in words.split_ascii_whitespace().enumerate() {
+            self.0.extend_from_slice(if number == 0 { b"\"" } else { b",\"" });
+            self.0.extend_from_slice(word.as_bytes());
+            self.0.push(b'"');
         }
-        self.0.push(']');
+        self.0.push(b']');
     }
 
     /// An id.
@@ -69,16 +73,17 @@ impl Object {
     /// An instant, if there is one.
     pub fn time(&mut self, key: &str, time: Option<Timestamp>) {
         match time {
-            Some(time) => self.plain(key, time.text().as_str()),
+            Some(time) => self.quoted(key, time.text().as_bytes()),
             None => self.bare(key, "null"),
         }
     }
 
     /// A number, if there is one.
     pub fn number(&mut self, key: &str, number: Option<i64>) {
+        self.key(key);
         match number {
-            Some(number) => self.bare(key, &number.to_string()),
-            None => self.bare(key, "null"),
+            Some(number) => write_number(self.0, number),
+            None => self.0.extend_from_slice(b"null"),
         }
     }
 
@@ -89,6 +94,12 @@ impl Object {
 
     /// Ends the innermost object.
     pub fn close(&mut self) {
-        self.0.push('}');
+        self.0.push(b'}');
     }
+}
+
+/// In decimal.
+pub fn write_number(text: &mut Vec<u8>, number: impl Display) {
+    // Writing to memory does not fail.
+    let _ = write!(text, "{number}");
 }

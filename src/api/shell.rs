@@ -21,6 +21,7 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::{
     client_address, openapi,
@@ -184,8 +185,9 @@ fn request_id(request: &Request) -> HeaderValue {
 fn next_id() -> HeaderValue {
     static PROCESS: LazyLock<u64> = LazyLock::new(|| getrandom::u64().unwrap_or_default());
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let id = format!("{:016x}-{:x}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
-    HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
+    let id = Uuid::from_u64_pair(*PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
+    let text = id.simple().encode_lower(&mut Uuid::encode_buffer()).to_owned();
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("none"))
 }
 
 /// Nothing that the API answers is for a cache, unless the operation itself says so.

@@ -13,10 +13,10 @@ use std::{str::FromStr, time::Duration};
 
 use entity::Timestamp;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel,
-    SqliteTransactionMode, Statement, StatementBuilder, TransactionOptions, TransactionTrait,
-    sqlx::Connection as _,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    Statement, StatementBuilder, TransactionOptions, TransactionTrait,
     sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlx::{Connection as _, Executor as _},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -70,11 +70,11 @@ impl Db {
     /// Begins a transaction that writes.
     ///
     /// On `SQLite` it takes the writer lock at once: one that reads first and wants to write later fails when another
-    /// wrote in between. On MySQL it reads what is committed, as on the other two, which also keeps gap locks away.
+    /// wrote in between.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         self.writer
             .begin_with_options(TransactionOptions {
-                isolation_level: (self.engine == Engine::MySql).then_some(IsolationLevel::ReadCommitted),
+                isolation_level: None,
                 access_mode: None,
                 sqlite_transaction_mode: (self.engine == Engine::Sqlite).then_some(SqliteTransactionMode::Immediate),
             })
@@ -135,6 +135,15 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
         .set_application_name("daypass")
         .statement_timeout(settings.statement_timeout)
         .test_before_acquire_if_idle_for(Duration::from_secs(30));
+    // As the other two do by default: else MySQL locks the gaps between rows, also for what only reads.
+    options.map_sqlx_mysql_pool_opts(|pool| {
+        pool.after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
+                Ok(())
+            })
+        })
+    });
     let pool = Database::connect(options).await?;
     let engine = if url.starts_with("mysql:") { Engine::MySql } else { Engine::Postgres };
     Ok(Db { engine, readers: pool.clone(), writer: pool, queue: None, patience: settings.acquire_timeout })

@@ -6,7 +6,6 @@
 use std::{sync::Arc, time::Duration};
 
 use entity::{State, Timestamp, TokenDigest};
-use sea_orm::DbErr;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::{
@@ -30,12 +29,6 @@ pub enum Failure {
     Unanswered(#[from] Error),
 }
 
-impl From<DbErr> for Failure {
-    fn from(error: DbErr) -> Self {
-        Self::Unanswered(error.into())
-    }
-}
-
 /// A token that works, and what was presented of it.
 #[derive(Clone, Debug)]
 pub struct Checked {
@@ -49,6 +42,10 @@ impl Checked {
     /// The end of what was presented, unless it is used or renewed before: a rotation may have replaced the secret.
     pub fn expires_at(&self) -> Timestamp {
         let end = self.held.expires_at();
+        // Hardly any token has two secrets, and comparing them again is a good part of a check.
+        if self.held.previous().is_none() {
+            return end;
+        }
         match possession(&self.held, &self.digest) {
             Possession::Previous(secret_end) => end.min(secret_end),
             Possession::Current | Possession::None => end,
@@ -116,7 +113,13 @@ fn possession(held: &Held, digest: &TokenDigest) -> Possession {
     }
 }
 
-/// In constant time: how much of a guess was right must not be measurable.
+/// In constant time: how much of a guess was right must not be measurable. Word by word, which takes an eighth of the
+/// steps that it takes byte by byte.
 fn equal(a: &TokenDigest, b: &TokenDigest) -> Choice {
-    a.as_bytes().ct_eq(b.as_bytes())
+    words(a).ct_eq(&words(b))
+}
+
+fn words(digest: &TokenDigest) -> [u64; 4] {
+    let (words, _) = digest.as_bytes().as_chunks::<8>();
+    std::array::from_fn(|at| words.get(at).map_or(0, |word| u64::from_ne_bytes(*word)))
 }

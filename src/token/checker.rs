@@ -30,12 +30,15 @@ use super::{
     changes::Seen,
     check::{Failure, judge},
     precision,
+    reads::Reads,
     secret::Presented,
     usage::Uses,
 };
 use crate::{
     app::App,
+    clock::Clock,
     config,
+    db::Db,
     error::{Error, Refusal, Storage},
     id,
 };
@@ -53,6 +56,7 @@ pub struct Checker {
     looked_at: AtomicI64,
     pub(super) seen: Mutex<Seen>,
     pub(super) uses: Uses,
+    reads: Reads,
 }
 
 /// A place in memory; see [`Checker::begin`].
@@ -80,7 +84,7 @@ const NOT_YET: i64 = i64::MIN;
 
 impl Checker {
     /// Remembers nothing yet.
-    pub fn new(settings: &config::Check) -> Self {
+    pub fn new(settings: &config::Check, db: &Db, clock: &Clock) -> Self {
         let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self {
             known: bounded(settings.cache_entries),
@@ -90,6 +94,7 @@ impl Checker {
             looked_at: AtomicI64::new(NOT_YET),
             seen: Mutex::default(),
             uses: Uses::default(),
+            reads: Reads::start(db, clock),
         }
     }
 
@@ -191,15 +196,15 @@ impl Checker {
 
     /// Without memory: one read for each check.
     async fn ask(&self, app: &App, presented: &Presented, now: Timestamp, uptime: i64) -> Result<Arc<Held>, Failure> {
-        let held = match super::find(app.db.reader(), presented.id).await {
-            Ok(held) => held.map(Arc::new),
+        let held = match self.reads.find(presented.id).await {
+            Ok(held) => held,
             Err(error) => {
                 let bound = self.max_staleness.saturating_add(self.stale_if_error);
                 let old = self.known.get(&presented.id).filter(|_| self.stale_if_error > 0);
                 let old = old.filter(|_| self.is_within(uptime, bound));
                 // What would have to be confirmed cannot be now.
                 let old = old.filter(|old| self.judge(app, old, presented, now, uptime).is_some());
-                Some(old.ok_or(error)?)
+                Some(old.ok_or(Error::Storage(error))?)
             }
         };
         let held = held.ok_or(Refusal::Unknown)?;
@@ -226,8 +231,8 @@ impl Checker {
         };
         let found = match self.read(app, presented, now, uptime).await {
             Ok(found) => found,
-            Err(error) => {
-                let (at, why) = (app.clock.uptime(), Storage::from(error));
+            Err(why) => {
+                let at = app.clock.uptime();
                 drop(first.insert(Refused::Unanswered { at, why: why.clone() }));
                 return Err(Error::Storage(why).into());
             }
@@ -252,11 +257,7 @@ impl Checker {
         presented: &Presented,
         now: Timestamp,
         uptime: i64,
-    ) -> Result<Option<Arc<Held>>, sea_orm::DbErr> {
-        let read = async || {
-            let held = super::find(app.db.reader(), presented.id).await?;
-            Ok::<_, sea_orm::DbErr>(held.map(|held| Arc::new(held.read_at_uptime(uptime))))
-        };
+    ) -> Result<Option<Arc<Held>>, Storage> {
         loop {
             if let Some(held) = self.known.get(&presented.id) {
                 if self.judge(app, &held, presented, now, uptime).is_some() {
@@ -265,7 +266,7 @@ impl Checker {
                 }
                 if judge(&held, &presented.digest, now, precision(app)) == Err(Refusal::Unknown) {
                     // Its secret is another one: whoever guesses must not make others forget what they know.
-                    let read = read().await?;
+                    let read = self.reads.find(presented.id).await?;
                     let explains =
                         |read: &Arc<Held>| judge(read, &presented.digest, now, precision(app)) != Err(Refusal::Unknown);
                     if read.as_ref().is_none_or(explains) {
@@ -280,7 +281,7 @@ impl Checker {
                 // like anything that is known, and asked for if it does not explain it.
                 Ok(_) => {}
                 Err(place) => {
-                    let held = read().await?;
+                    let held = self.reads.find(presented.id).await?;
                     if let Some(held) = &held {
                         // Refused where the token changed meanwhile, which is as it should be.
                         drop(place.insert(Arc::clone(held)));

@@ -16,6 +16,8 @@ pub struct Held {
     id: Uuid,
     /// Nil for a client's own.
     user_id: Uuid,
+    /// The user's, see [`entity::user::Model::epoch`].
+    epoch: u32,
     digest: TokenDigest,
     kind: Kind,
     hint: [u8; 4],
@@ -73,10 +75,10 @@ impl From<Row> for Held {
         match token.digest_algorithm {
             DigestAlgorithm::Sha256 => {}
         }
-        let (mut text, scopes) = match user {
+        let (mut text, scopes, epoch) = match user {
             // What it was issued with, as far as its user still may.
-            Some((username, grantable)) => (username, token.scopes.intersection(&grantable)),
-            None => (String::new(), token.scopes),
+            Some(user) => (user.username, token.scopes.intersection(&user.grantable), user.epoch),
+            None => (String::new(), token.scopes, 0),
         };
         let username_ends = u8::try_from(text.len()).unwrap_or(u8::MAX);
         text.push_str(&token.name.unwrap_or_default());
@@ -92,6 +94,7 @@ impl From<Row> for Held {
         Self {
             id: token.id,
             user_id: token.user_id.unwrap_or_default(),
+            epoch: u32::try_from(epoch).unwrap_or(u32::MAX),
             digest: token.digest,
             kind: token.kind,
             hint,
@@ -124,6 +127,11 @@ impl Held {
     /// Whose it is; none for a client's own.
     pub fn user_id(&self) -> Option<Uuid> {
         (!self.user_id.is_nil()).then_some(self.user_id)
+    }
+
+    /// How often its user's tokens had been ended all at once when it was read; see [`entity::user::Model::epoch`].
+    pub fn epoch(&self) -> i64 {
+        self.epoch.into()
     }
 
     /// Its user's name; empty for a client's own.

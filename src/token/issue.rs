@@ -6,11 +6,15 @@ use entity::{DigestAlgorithm, Scopes, State, Timestamp, expiry, token, user};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, LockType, Query},
+    sea_query::{Expr, LockType, Query},
 };
 use uuid::Uuid;
 
-use super::{Held, Kind, precision, revoke, row::Row, secret::TokenSecret};
+use super::{
+    Held, Kind, precision, revoke,
+    row::{Row, User},
+    secret::TokenSecret,
+};
 use crate::{
     account::users,
     app::App,
@@ -98,8 +102,9 @@ fn granted(wanted: Option<&Scopes>, bound: &Scopes) -> Result<Scopes, Error> {
 /// Makes a token for the user of the one that asks, by one statement that writes it only if both may still have it; none
 /// if they may not, for whatever reason.
 ///
-/// It does what the transaction in [`api`] does, locks included, without the way to and fro between its statements: that
-/// is most of what issuing takes.
+/// It does what the transaction in [`api`] does without the way to and fro between its statements: that is most of what
+/// issuing takes. The user's row is locked as there. That of the token that asks need not be: what ends it together with
+/// the user's others counts up the user's epoch, and what ends it alone might as well have come a moment later.
 async fn at_once(
     app: &App,
     by: &Held,
@@ -109,6 +114,12 @@ async fn at_once(
 ) -> Result<Option<Issued>, Error> {
     let Some(user) = by.user_id() else { return Ok(None) };
     let (secret, row) = new(app, user, Kind::Api, wanted, scopes.clone(), now)?;
+    let asking = Query::select()
+        .expr(Expr::val(1))
+        .from(token::Entity)
+        .and_where(token::Column::Id.eq(by.id()))
+        .cond_where(expiry::active(now, precision(app)))
+        .to_owned();
     let mut checked = Query::select();
     let mut columns = Vec::new();
     let mut values = row.clone().into_active_model();
@@ -120,11 +131,11 @@ async fn at_once(
     }
     checked
         .from(user::Entity)
-        .inner_join(token::Entity, Expr::col((token::Entity, token::Column::Id)).eq(by.id()))
         .and_where(user::Column::Id.eq(user))
+        .and_where(user::Column::Epoch.eq(by.epoch()))
         .and_where(user::Column::DisabledAt.is_null())
         .and_where(user::Column::DeletedAt.is_null())
-        .cond_where(expiry::active(now, precision(app)))
+        .and_where(Expr::exists(asking))
         .lock(LockType::Share);
     let mut insert = Query::insert();
     insert
@@ -133,7 +144,8 @@ async fn at_once(
         .select_from(checked)
         .map_err(|error| Error::Internal(format!("a statement has more columns than values: {error}")))?;
     let written = app.db.statement(&insert).await?;
-    let held = Held::from(Row::made(row, by.username().to_owned(), scopes));
+    let owner = User { username: by.username().to_owned(), grantable: scopes, epoch: by.epoch() };
+    let held = Held::from(Row::made(row, owner));
     Ok((written == 1).then_some(Issued { secret, held }))
 }
 
@@ -164,7 +176,8 @@ pub async fn issue(
     let (secret, row) = new(app, owner.id, kind, wanted, scopes, now)?;
     make_room(app, write, owner, kind, app.config.tokens.of(kind), now).await?;
     token::Entity::insert(row.clone().into_active_model().reset_all()).exec_without_returning(write.txn()).await?;
-    let held = Held::from(Row::made(row, owner.username.clone(), owner.scopes.clone()));
+    let owner = User { username: owner.username.clone(), grantable: owner.scopes.clone(), epoch: owner.epoch };
+    let held = Held::from(Row::made(row, owner));
     Ok(Issued { secret, held })
 }
 

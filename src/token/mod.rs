@@ -8,6 +8,7 @@ pub mod checker;
 mod held;
 pub mod issue;
 pub mod list;
+mod reads;
 pub mod renew;
 pub mod revoke;
 pub mod rotate;
@@ -49,7 +50,8 @@ impl Owner {
 
 /// Reads one token by its id.
 pub async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Held>, DbErr> {
-    Ok(row::find(db, id).await?.map(Held::from))
+    let found = row::find(db, &[id]).await?.pop();
+    Ok(found.map(|(_, row)| row).transpose()?.map(Held::from))
 }
 
 /// How far the recording of use may lag behind, from the settings.

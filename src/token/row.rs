@@ -15,8 +15,18 @@ use super::Kind;
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) facts: Facts,
-    /// The user's name, and what tokens of theirs may hold at all.
-    pub(super) user: Option<(String, Scopes)>,
+    /// None for a client's own.
+    pub(super) user: Option<User>,
+}
+
+/// What is read of a token's user.
+#[derive(Debug)]
+pub(super) struct User {
+    pub(super) username: String,
+    /// What tokens of theirs may hold at all.
+    pub(super) grantable: Scopes,
+    /// See [`entity::user::Model::epoch`].
+    pub(super) epoch: i64,
 }
 
 /// What is read of a token.
@@ -68,7 +78,14 @@ impl FromQueryResult for Row {
     /// By place, not by name: looking names up takes longer than the rest of a read that finds its row in memory.
     fn from_query_result(row: &QueryResult, _prefix: &str) -> Result<Self, DbErr> {
         let username: Option<String> = row.try_get_by_index(COLUMNS.len())?;
-        let grantable: Option<Scopes> = row.try_get_by_index(COLUMNS.len() + 1)?;
+        let user = match username {
+            Some(username) => Some(User {
+                username,
+                grantable: row.try_get_by_index(COLUMNS.len() + 1)?,
+                epoch: row.try_get_by_index(COLUMNS.len() + 2)?,
+            }),
+            None => None,
+        };
         let facts = Facts {
             id: row.try_get_by_index(0)?,
             kind: row.try_get_by_index(1)?,
@@ -89,13 +106,13 @@ impl FromQueryResult for Row {
             last_used_at: row.try_get_by_index(16)?,
             revoked_at: row.try_get_by_index(17)?,
         };
-        Ok(Self { facts, user: username.zip(grantable) })
+        Ok(Self { facts, user })
     }
 }
 
 impl Row {
     /// A token that was just made, without reading it again.
-    pub(super) fn made(row: token::Model, username: String, grantable: Scopes) -> Self {
+    pub(super) fn made(row: token::Model, user: User) -> Self {
         let facts = Facts {
             id: row.id,
             kind: row.kind,
@@ -116,7 +133,7 @@ impl Row {
             last_used_at: row.last_used_at,
             revoked_at: row.revoked_at,
         };
-        Self { facts, user: Some((username, grantable)) }
+        Self { facts, user: Some(user) }
     }
 }
 
@@ -128,27 +145,40 @@ pub(super) fn select() -> Select<token::Entity> {
         .join(JoinType::LeftJoin, to_user())
         .column_as(user::Column::Username, "username")
         .column_as(user::Column::Scopes, "user_scopes")
+        .column_as(user::Column::Epoch, "user_epoch")
 }
 
 fn to_user() -> RelationDef {
     token::Entity::belongs_to(user::Entity).from(Column::UserId).to(user::Column::Id).into()
 }
 
-/// Reads one token. Its statement is written once for each engine, and prepared once for each connection.
-pub(super) async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Row>, DbErr> {
+/// How many tokens one statement reads.
+pub(super) const MOST_AT_ONCE: usize = 1 << (LENGTHS - 1);
+/// As many statements there are: for one token, two, four and so on.
+const LENGTHS: usize = 7;
+
+/// Reads these tokens, at most [`MOST_AT_ONCE`], in any order and without those that are not there.
+///
+/// Few statements, each written once for an engine and prepared once for a connection: what is missing to the length of
+/// one is filled with the last id again.
+pub(super) async fn find(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<(Uuid, Result<Row, DbErr>)>, DbErr> {
+    let Some(last) = ids.last() else { return Ok(Vec::new()) };
+    let length = ids.len().next_power_of_two();
     let backend = db.get_database_backend();
-    let statement = Statement::from_sql_and_values(backend, by_id(backend), [id.into()]);
-    let row = db.query_one_raw(statement).await?;
-    row.map(|row| Row::from_query_result(&row, "")).transpose()
+    let values = ids.iter().chain(std::iter::repeat(last)).take(length).map(|id| (*id).into());
+    let statement = Statement::from_sql_and_values(backend, by_ids(backend, length), values.collect::<Vec<_>>());
+    let rows = db.query_all_raw(statement).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, Row::from_query_result(row, "")))).collect()
 }
 
-fn by_id(backend: DatabaseBackend) -> &'static str {
-    static STATEMENTS: [OnceLock<String>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
+fn by_ids(backend: DatabaseBackend, length: usize) -> &'static str {
+    static STATEMENTS: [[OnceLock<String>; LENGTHS]; 3] = [const { [const { OnceLock::new() }; LENGTHS] }; 3];
     let [mysql, postgres, sqlite] = &STATEMENTS;
-    let statement = match backend {
+    let statements = match backend {
         DatabaseBackend::MySql => mysql,
         DatabaseBackend::Postgres => postgres,
         DatabaseBackend::Sqlite | _ => sqlite,
     };
-    statement.get_or_init(|| select().filter(Column::Id.eq(Uuid::nil())).build(backend).sql)
+    statements[length.ilog2() as usize]
+        .get_or_init(|| select().filter(Column::Id.is_in(vec![Uuid::nil(); length])).build(backend).sql)
 }

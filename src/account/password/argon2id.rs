@@ -41,16 +41,30 @@ pub type Memory = Vec<Block>;
 
 /// Hashes a password with a salt of its own.
 pub fn hash(password: &Password, cost: Cost, memory: &mut Memory) -> Result<PasswordHash, argon2::Error> {
-    let mut salt = [0_u8; SALT];
-    getrandom::fill(&mut salt).map_err(|_| argon2::Error::OutOfMemory)?;
+    let salt = random::<SALT>()?;
     let params = params(cost, HASH)?;
     let digest = compute(password, &salt, params.clone(), memory)?;
+    in_text(&params, &salt, &digest)
+}
+
+/// A hash that nobody's password has, made without hashing: to compare with what is given for a user who is not there.
+pub fn nobodys(cost: Cost) -> Result<PasswordHash, argon2::Error> {
+    in_text(&params(cost, HASH)?, &random::<SALT>()?, &random::<HASH>()?)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], argon2::Error> {
+    let mut bytes = [0_u8; N];
+    getrandom::fill(&mut bytes).map_err(|_| argon2::Error::OutOfMemory)?;
+    Ok(bytes)
+}
+
+fn in_text(params: &Params, salt: &[u8], digest: &[u8]) -> Result<PasswordHash, argon2::Error> {
     let phc = Phc {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(&params).map_err(|_| argon2::Error::VersionInvalid)?,
-        salt: Some(Salt::new(&salt).map_err(|_| argon2::Error::SaltTooLong)?),
-        hash: Some(Output::new(&digest).map_err(|_| argon2::Error::OutputTooLong)?),
+        params: ParamsString::try_from(params).map_err(|_| argon2::Error::VersionInvalid)?,
+        salt: Some(Salt::new(salt).map_err(|_| argon2::Error::SaltTooLong)?),
+        hash: Some(Output::new(digest).map_err(|_| argon2::Error::OutputTooLong)?),
     };
     Ok(PasswordHash::new(phc.to_string()))
 }
@@ -117,6 +131,12 @@ mod tests {
         let stored = stored("secret");
         assert!(stored.as_str().starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", stored.as_str());
         assert!(matches("secret", &stored) && !matches("Secret", &stored));
+    }
+
+    #[test]
+    fn nobodys_hash_is_compared_with_like_any_other() {
+        let nobodys = nobodys(CHEAP).unwrap();
+        assert_eq!(verify(&password("secret"), &nobodys, CHEAP, &mut Memory::new()), Ok((false, false)));
     }
 
     #[test]

@@ -8,8 +8,9 @@
 //! costs more than the check itself. What the document says of it is generated from the types below, and a test holds
 //! the two equal.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
+use bytes::Bytes;
 use entity::Timestamp;
 use poem::{
     IntoResponse, Request, Response,
@@ -30,7 +31,7 @@ use crate::{
     api::{
         auth::{Credential, Documented, credential},
         json::TokenInfo,
-        plain_json::Object as Written,
+        plain_json::{Object as Written, write_number},
         problem::{self, ApiError},
         tags::Tag,
     },
@@ -84,45 +85,65 @@ const SCOPE: HeaderName = HeaderName::from_static("x-daypass-scope");
 const EXPIRES_AT: HeaderName = HeaderName::from_static("x-daypass-expires-at");
 const REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
 
+/// All that this answer says and others do not lies in one piece of memory, the values of the headers before the body: an
+/// allocation for each would take longer than finding the token.
 fn active(app: &App, checked: &Checked, now: Timestamp) -> Response {
     let held = &*checked.held;
+    let mut text = Vec::with_capacity(1024);
+    let values = [
+        (header::CACHE_CONTROL, cache_control(&mut text, proxy_may_keep(app, checked, now))),
+        (REMOTE_USER, append(&mut text, held.username().as_bytes())),
+        (USER_ID, held.user_id().map_or(0..0, |id| append_id(&mut text, id))),
+        (TOKEN_ID, append_id(&mut text, held.id())),
+        (SCOPE, append(&mut text, held.scope().as_bytes())),
+        (EXPIRES_AT, append(&mut text, held.expires_at().text().as_bytes())),
+    ];
+    let body_at = text.len();
+    write_body(&mut text, app, held, now);
+    let text = Bytes::from(text);
+
     let mut response = Response::default();
     response.set_status(StatusCode::OK);
     let headers = response.headers_mut();
     headers.reserve(16);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    headers.insert(REMOTE_USER, value(held.username()));
-    headers.insert(USER_ID, held.user_id().map_or(HeaderValue::from_static(""), id));
-    headers.insert(TOKEN_ID, id(held.id()));
-    headers.insert(SCOPE, value(held.scope()));
-    headers.insert(EXPIRES_AT, value(held.expires_at().text().as_str()));
-    headers.insert(header::CACHE_CONTROL, cache_control(app, checked, now));
-    response.set_body(body(app, held, now));
+    for (name, value) in values {
+        // User names and scopes are printable ASCII, so they always are values.
+        let value = HeaderValue::from_maybe_shared(text.slice(value));
+        headers.insert(name, value.unwrap_or(HeaderValue::from_static("")));
+    }
+    response.set_body(text.slice(body_at..));
     response
 }
 
-/// User names and scopes are printable ASCII, so they always are values.
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+fn append(text: &mut Vec<u8>, value: &[u8]) -> Range<usize> {
+    let from = text.len();
+    text.extend_from_slice(value);
+    from..text.len()
 }
 
-fn id(id: Uuid) -> HeaderValue {
-    value(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+fn append_id(text: &mut Vec<u8>, id: Uuid) -> Range<usize> {
+    append(text, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes())
 }
 
-/// How long the answer stays true: never beyond the presented secret's life, nor beyond what the operator allows.
-fn cache_control(app: &App, checked: &Checked, now: Timestamp) -> HeaderValue {
+fn cache_control(text: &mut Vec<u8>, seconds: u64) -> Range<usize> {
+    let from = text.len();
+    text.extend_from_slice(b"private, max-age=");
+    write_number(text, seconds);
+    from..text.len()
+}
+
+/// For how many seconds the answer stays true: never beyond the presented secret's life, nor beyond what the operator
+/// allows.
+fn proxy_may_keep(app: &App, checked: &Checked, now: Timestamp) -> u64 {
     let left = checked.expires_at().millis_since(now).max(0) / 1000;
-    match u64::try_from(left).unwrap_or(0).min(app.config.check.proxy_max_age.as_secs()) {
-        0 => HeaderValue::from_static("private, max-age=0"),
-        seconds => value(&format!("private, max-age={seconds}")),
-    }
+    u64::try_from(left).unwrap_or(0).min(app.config.check.proxy_max_age.as_secs())
 }
 
 /// [`ActiveToken`] as it is written: the same members in the same order, put together by hand.
-fn body(app: &App, held: &Held, now: Timestamp) -> String {
+fn write_body(text: &mut Vec<u8>, app: &App, held: &Held, now: Timestamp) {
     let expires_at = held.expires_at();
-    let mut json = Written::new();
+    let mut json = Written::begin(text);
     json.bare("active", "true");
     json.id("id", held.id());
     json.plain("kind", held.kind().name());
@@ -149,7 +170,6 @@ fn body(app: &App, held: &Held, now: Timestamp) -> String {
     json.time("revoked_at", held.revoked_at());
     json.plain("limited_by", held.limited_by().name());
     json.close();
-    json.0
 }
 
 /// Checking.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// Chosen by measurement: see `Cargo.toml`, at the release profile.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     daypass::cli::main()

@@ -24,7 +24,8 @@ def measure(bench):
     wrong = file("wrong", [tokens.check_request(tokens.wrong_secret(known[0]))])
     malformed = file("malformed", [tokens.check_request("dpk_" + "x" * 60)])
 
-    constant, map_ = Limit(bench, "constant", "constant"), Limit(bench, "map", "map", token_file)
+    constant, headers = Limit(bench, "constant", "constant"), Limit(bench, "headers", "headers")
+    map_ = Limit(bench, "map", "map", token_file)
     hot = Daypass(bench, "hot", bench.copy_of_seed("hot"))
     cold = Daypass(bench, "cold", bench.copy_of_seed("cold"), **OFF)
     postgres = bench.postgres
@@ -36,6 +37,7 @@ def measure(bench):
     # (what, server, file, whether refused, the most CPU, the least rate at 64 clients)
     plan = [
         ("limit: constant answer", constant, many, False, None, None),
+        ("limit: constant answer with a check's headers", headers, many, False, None, None),
         ("limit: map look-up", map_, many, False, None, None),
         (f"hot, {FEW:,} tokens", hot, few, False, 1.3, 0.8),
         (f"hot, {bench.hot:,} tokens", hot, many, False, 1.3, 0.8),
@@ -49,7 +51,7 @@ def measure(bench):
     ask_many(hot.port, requests, 200)
     ask_many(cold.port, requests[:FEW], 200)
 
-    seconds, rounds = bench.choose(4, 2), bench.choose(5, 3)
+    seconds, rounds = 1, bench.choose(15, 5)
     found = {}
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
@@ -59,7 +61,7 @@ def measure(bench):
                 one = load.run(server.port, requests_file, clients, seconds, refused=refused, pids=pids)
                 found.setdefault((clients, what), []).append(one)
                 server.process.cut_log()
-    for server in (constant, map_, hot, cold, cold_postgres):
+    for server in (constant, headers, map_, hot, cold, cold_postgres):
         server.stop()
     return [
         loaded(

@@ -1,11 +1,8 @@
 //! The only place that reads the time. Everything else takes `now` as an argument, read once per request.
 
-use std::{
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
 };
 
 use entity::Timestamp;
@@ -44,9 +41,8 @@ impl Clock {
 
     /// Milliseconds since some instant before: it never goes back, whatever becomes of the clock.
     pub fn uptime(&self) -> i64 {
-        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         match self {
-            Self::System => i64::try_from(START.elapsed().as_millis()).unwrap_or(i64::MAX),
+            Self::System => uptime(),
             Self::Manual { start, millis } => millis.load(Ordering::SeqCst) - start.millis(),
         }
     }
@@ -65,4 +61,19 @@ impl Clock {
             current.fetch_add(millis, Ordering::SeqCst);
         }
     }
+}
+
+/// It goes on while the machine sleeps: what was known before is old afterwards. The standard library's stands still.
+#[cfg(target_os = "linux")]
+fn uptime() -> i64 {
+    use nix::time::{ClockId, clock_gettime};
+
+    // It fails only for a clock that a system does not have; Linux has had this one since 2.6.39.
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn uptime() -> i64 {
+    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    i64::try_from(START.elapsed().as_millis()).unwrap_or(i64::MAX)
 }

@@ -22,7 +22,7 @@ use crate::{
     app::App,
     error::Error,
     token::{
-        Held, Owner,
+        HeldRef, Owner,
         check::{self, Checked, Failure},
     },
 };
@@ -67,7 +67,7 @@ fn is_scheme(word: &str, schemes: &[&str]) -> bool {
 #[derive(Debug)]
 pub struct Caller {
     /// The presented token, which works.
-    pub held: Arc<Held>,
+    pub held: HeldRef,
     /// The digest of what was presented.
     pub digest: TokenDigest,
     /// The instant of the request.

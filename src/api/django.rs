@@ -29,7 +29,7 @@ use crate::{
     app::App,
     error::Error,
     token::{
-        Held, Kind,
+        HeldRef, Kind,
         check::Failure,
         issue::{Issued, Wanted},
         revoke,
@@ -380,7 +380,7 @@ fn unable() -> Shut {
 }
 
 /// The token that was presented, or Django REST framework's words for why there is none.
-fn held(bearer: Bearer, request: &Request) -> Result<Arc<Held>, Shut> {
+fn held(bearer: Bearer, request: &Request) -> Result<HeldRef, Shut> {
     let denied = |text: &str| Shut::Unauthorized(detail(text), "Token".to_owned());
     match bearer.result {
         Ok(checked) => Ok(checked.held),

@@ -3,18 +3,20 @@
 //! - this file: the pools, transactions, the probe;
 //! - [`mod@dialect`]: the statements that the three engines do not share;
 //! - [`mod@group`]: writers that share a commit;
-//! - [`mod@migrate`]: schema steps under a lock.
+//! - [`mod@migrate`]: schema steps under a lock;
+//! - [`mod@sql`]: statements that are written once.
 
 pub mod dialect;
 pub mod group;
 pub mod migrate;
+pub mod sql;
 
 use std::{str::FromStr, time::Duration};
 
 use entity::Timestamp;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
-    Statement, StatementBuilder, TransactionOptions, TransactionTrait,
+    Statement, TransactionOptions, TransactionTrait,
     sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     sqlx::{Connection as _, Executor as _},
 };
@@ -96,9 +98,8 @@ impl Db {
     }
 
     /// Carries out one statement that writes, with others that wait if need be, and tells how many rows it wrote.
-    pub async fn statement(&self, statement: &impl StatementBuilder) -> Result<u64, Storage> {
+    pub async fn statement(&self, statement: Statement) -> Result<u64, Storage> {
         let (reply, answer) = oneshot::channel();
-        let statement = self.writer.get_database_backend().build(statement);
         self.group(group::Job::Statement(statement, reply)).await?;
         answer.await.unwrap_or_else(|_| Err(DbErr::Custom("a statement was not carried out".to_owned()).into()))
     }

@@ -3,13 +3,13 @@
 //! Facts and judgement are apart: [`super::checker`] finds out what is known of a token, from memory or by a read;
 //! [`judge`] decides from it what is true at `now`, on every request.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use entity::{State, Timestamp, TokenDigest};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::{
-    Held, Kind,
+    Held, HeldRef, Kind,
     secret::{self, Presented},
     usage,
 };
@@ -33,7 +33,7 @@ pub enum Failure {
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// The token.
-    pub held: Arc<Held>,
+    pub held: HeldRef,
     /// The digest of what was presented.
     pub digest: TokenDigest,
 }

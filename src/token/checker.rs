@@ -11,10 +11,7 @@
 use std::{
     fmt,
     hash::Hash,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::atomic::{AtomicI64, Ordering},
 };
 
 use entity::{Life, Timestamp, TokenDigest};
@@ -26,7 +23,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{
-    Held,
+    Held, HeldRef,
     changes::Seen,
     check::{Failure, judge},
     precision,
@@ -45,7 +42,7 @@ use crate::{
 
 /// What is remembered of tokens.
 pub struct Checker {
-    known: Cache<Uuid, Arc<Held>>,
+    known: Cache<Uuid, HeldRef>,
     /// By the first half of the digest: what was refused, which nothing that is known explains.
     refused: Cache<u128, Refused>,
     /// In milliseconds of uptime: how old memory may be.
@@ -60,8 +57,8 @@ pub struct Checker {
 }
 
 /// A place in memory; see [`Checker::begin`].
-pub type Place<'a> = PlaceholderGuard<'a, Uuid, Arc<Held>, UnitWeighter, DefaultHashBuilder, NoLifecycle>;
-type NoLifecycle = DefaultLifecycle<Uuid, Arc<Held>>;
+pub type Place<'a> = PlaceholderGuard<'a, Uuid, HeldRef, UnitWeighter, DefaultHashBuilder, NoLifecycle>;
+type NoLifecycle = DefaultLifecycle<Uuid, HeldRef>;
 
 /// What a token came to that does not work.
 #[derive(Clone, Debug)]
@@ -132,7 +129,7 @@ impl Checker {
 
     /// A place in memory for a token that is about to be read, or the token if it is known. Others wait for the place to
     /// be filled or dropped.
-    pub async fn begin(&self, id: Uuid) -> Result<Arc<Held>, Place<'_>> {
+    pub async fn begin(&self, id: Uuid) -> Result<HeldRef, Place<'_>> {
         self.known.get_value_or_guard_async(&id).await
     }
 
@@ -142,7 +139,7 @@ impl Checker {
     }
 
     /// The token that was presented, if it works at `now`.
-    pub async fn find(&self, app: &App, presented: &Presented, now: Timestamp) -> Result<Arc<Held>, Failure> {
+    pub async fn find(&self, app: &App, presented: &Presented, now: Timestamp) -> Result<HeldRef, Failure> {
         let uptime = app.clock.uptime();
         // Reads are boxed, so that a check which needs none does not carry the room they take.
         if !self.is_fresh(uptime) {
@@ -161,7 +158,7 @@ impl Checker {
         presented: &Presented,
         now: Timestamp,
         uptime: i64,
-    ) -> Option<Result<Arc<Held>, Refusal>> {
+    ) -> Option<Result<HeldRef, Refusal>> {
         if let Some(held) = self.known.get(&presented.id)
             && let Some(judged) = self.judge(app, &held, presented, now, uptime)
         {
@@ -195,7 +192,7 @@ impl Checker {
     }
 
     /// Without memory: one read for each check.
-    async fn ask(&self, app: &App, presented: &Presented, now: Timestamp, uptime: i64) -> Result<Arc<Held>, Failure> {
+    async fn ask(&self, app: &App, presented: &Presented, now: Timestamp, uptime: i64) -> Result<HeldRef, Failure> {
         let held = match self.reads.find(presented.id).await {
             Ok(held) => held,
             Err(error) => {
@@ -213,13 +210,7 @@ impl Checker {
     }
 
     /// Asks the database what memory does not know; once, however many wait for the same token.
-    async fn confirm(
-        &self,
-        app: &App,
-        presented: &Presented,
-        now: Timestamp,
-        uptime: i64,
-    ) -> Result<Arc<Held>, Failure> {
+    async fn confirm(&self, app: &App, presented: &Presented, now: Timestamp, uptime: i64) -> Result<HeldRef, Failure> {
         let key = half(&presented.digest);
         let first = loop {
             match self.refused.get_value_or_guard_async(&key).await {
@@ -257,7 +248,7 @@ impl Checker {
         presented: &Presented,
         now: Timestamp,
         uptime: i64,
-    ) -> Result<Option<Arc<Held>>, Storage> {
+    ) -> Result<Option<HeldRef>, Storage> {
         loop {
             if let Some(held) = self.known.get(&presented.id) {
                 if self.judge(app, &held, presented, now, uptime).is_some() {
@@ -268,7 +259,7 @@ impl Checker {
                     // Its secret is another one: whoever guesses must not make others forget what they know.
                     let read = self.reads.find(presented.id).await?;
                     let explains =
-                        |read: &Arc<Held>| judge(read, &presented.digest, now, precision(app)) != Err(Refusal::Unknown);
+                        |read: &HeldRef| judge(read, &presented.digest, now, precision(app)) != Err(Refusal::Unknown);
                     if read.as_ref().is_none_or(explains) {
                         self.known.remove(&presented.id);
                     }
@@ -284,7 +275,7 @@ impl Checker {
                     let held = self.reads.find(presented.id).await?;
                     if let Some(held) = &held {
                         // Refused where the token changed meanwhile, which is as it should be.
-                        drop(place.insert(Arc::clone(held)));
+                        drop(place.insert(HeldRef::clone(held)));
                     }
                     return Ok(held);
                 }

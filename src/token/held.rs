@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use compact_str::CompactString;
 use entity::{DigestAlgorithm, Life, Scopes, Timestamp, TokenDigest};
 use uuid::Uuid;
 
@@ -9,8 +10,8 @@ use super::{Kind, Owner, row::Row};
 
 /// What is known of one token.
 ///
-/// A million of these are remembered (see [`super::checker`]), so they are packed: their texts lie in one piece, and
-/// what most tokens do not have lies elsewhere.
+/// A million of these are remembered (see [`super::checker`]), so they are packed into 160 bytes, counter included: their
+/// texts lie in one piece, here if they are short, and what most tokens do not have lies elsewhere.
 #[derive(Debug)]
 pub struct Held {
     id: Uuid,
@@ -23,19 +24,41 @@ pub struct Held {
     hint: [u8; 4],
     /// Seconds; 0 if it does not slide.
     idle_timeout: u32,
-    /// When it was read, in tenths of a second of this process's life.
+    /// When it was read, in tenths of a second of uptime.
     read_at: u32,
     username_ends: u8,
     name_ends: u16,
     /// User name, name and scopes, one after the other.
-    text: Box<str>,
-    created_at: Timestamp,
-    expires_at: Timestamp,
-    ttl_expires_at: Timestamp,
-    max_expires_at: Timestamp,
+    text: CompactString,
+    created_at: Packed,
+    expires_at: Packed,
+    ttl_expires_at: Packed,
+    max_expires_at: Packed,
     /// In Unix milliseconds, moved by each use that is worth writing down; [`NEVER`] before the first.
     last_used_at: AtomicI64,
     rare: Option<Box<Rare>>,
+}
+
+/// How it is passed round: without room for weak references, which nobody has.
+pub type HeldRef = triomphe::Arc<Held>;
+
+/// An instant since 1970 in six bytes, which last until the year 10889.
+#[derive(Clone, Copy, Debug)]
+struct Packed([u8; 6]);
+
+impl From<Timestamp> for Packed {
+    fn from(instant: Timestamp) -> Self {
+        let [_, _, bytes @ ..] = instant.millis().max(0).to_be_bytes();
+        Self(bytes)
+    }
+}
+
+impl From<Packed> for Timestamp {
+    fn from(Packed(packed): Packed) -> Self {
+        let mut bytes = [0; 8];
+        bytes[2..].copy_from_slice(&packed);
+        Self::from_millis(i64::from_be_bytes(bytes))
+    }
 }
 
 /// What few tokens have.
@@ -75,11 +98,12 @@ impl From<Row> for Held {
         match token.digest_algorithm {
             DigestAlgorithm::Sha256 => {}
         }
-        let (mut text, scopes, epoch) = match user {
+        let (username, scopes, epoch) = match user {
             // What it was issued with, as far as its user still may.
             Some(user) => (user.username, token.scopes.intersection(&user.grantable), user.epoch),
             None => (String::new(), token.scopes, 0),
         };
+        let mut text = CompactString::from(username);
         let username_ends = u8::try_from(text.len()).unwrap_or(u8::MAX);
         text.push_str(&token.name.unwrap_or_default());
         let name_ends = u16::try_from(text.len()).unwrap_or(u16::MAX);
@@ -102,11 +126,11 @@ impl From<Row> for Held {
             read_at: 0,
             username_ends,
             name_ends,
-            text: text.into_boxed_str(),
-            created_at: token.created_at,
-            expires_at: token.expires_at,
-            ttl_expires_at: token.ttl_expires_at,
-            max_expires_at: token.max_expires_at,
+            text,
+            created_at: token.created_at.into(),
+            expires_at: token.expires_at.into(),
+            ttl_expires_at: token.ttl_expires_at.into(),
+            max_expires_at: token.max_expires_at.into(),
             last_used_at: AtomicI64::new(token.last_used_at.map_or(NEVER, Timestamp::millis)),
             rare: (rare != Rare::default()).then(|| Box::new(rare)),
         }
@@ -186,7 +210,7 @@ impl Held {
 
     /// When it was issued.
     pub fn created_at(&self) -> Timestamp {
-        self.created_at
+        self.created_at.into()
     }
 
     /// When it stops working unless it is used or renewed; exclusive.
@@ -196,7 +220,7 @@ impl Held {
 
     /// The end that no renewal goes beyond.
     pub fn max_expires_at(&self) -> Timestamp {
-        self.max_expires_at
+        self.max_expires_at.into()
     }
 
     /// Seconds it may go unused, if it slides.
@@ -235,8 +259,8 @@ impl Held {
     /// When it ends, its known uses counted.
     pub fn life(&self) -> Life {
         let recorded = Life {
-            expires_at: self.expires_at,
-            ttl_expires_at: self.ttl_expires_at,
+            expires_at: self.expires_at.into(),
+            ttl_expires_at: self.ttl_expires_at.into(),
             idle_timeout: self.idle_timeout(),
             revoked_at: self.revoked_at(),
         };
@@ -248,9 +272,10 @@ impl Held {
 
     /// Which rule sets its `expires_at`.
     pub fn limited_by(&self) -> LimitedBy {
-        if self.expires_at() < self.ttl_expires_at {
+        let ttl_expires_at = Timestamp::from(self.ttl_expires_at);
+        if self.expires_at() < ttl_expires_at {
             LimitedBy::IdleTimeout
-        } else if self.ttl_expires_at < self.max_expires_at {
+        } else if ttl_expires_at < self.max_expires_at() {
             LimitedBy::Ttl
         } else {
             LimitedBy::MaxLifetime
@@ -265,5 +290,23 @@ impl Held {
     /// The digest that a rotation replaced, and when that stops working; exclusive.
     pub(super) fn previous(&self) -> Option<&(TokenDigest, Timestamp)> {
         self.rare.as_ref().and_then(|rare| rare.previous.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_as_small_as_it_says() {
+        // With the counter of a reference beside it, it fills one of the allocator's sizes exactly.
+        assert_eq!(size_of::<Held>() + size_of::<usize>(), 160);
+    }
+
+    #[test]
+    fn an_instant_is_packed_without_loss() {
+        for instant in [Timestamp::from_millis(0), Timestamp::from_millis(1_795_510_800_007), Timestamp::MAX] {
+            assert_eq!(Timestamp::from(Packed::from(instant)), instant);
+        }
     }
 }

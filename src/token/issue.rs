@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use entity::{DigestAlgorithm, Scopes, State, Timestamp, expiry, token, user};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
-    sea_query::{Expr, LockType, Query},
+    ActiveModelTrait, ColumnTrait, DatabaseBackend, EntityTrait, IntoActiveModel, Iterable, ModelTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    sea_query::{Expr, ExprTrait, LockType, Query},
 };
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ use crate::{
     account::users,
     app::App,
     config::{AtLimit, KindPolicy},
+    db::sql::Sql,
     error::{Error, Refusal},
     id,
     write::{Write, write},
@@ -114,39 +115,42 @@ async fn at_once(
 ) -> Result<Option<Issued>, Error> {
     let Some(user) = by.user_id() else { return Ok(None) };
     let (secret, row) = new(app, user, Kind::Api, wanted, scopes.clone(), now)?;
-    let asking = Query::select()
-        .expr(Expr::val(1))
-        .from(token::Entity)
-        .and_where(token::Column::Id.eq(by.id()))
-        .cond_where(expiry::active(now, precision(app)))
-        .to_owned();
-    let mut checked = Query::select();
-    let mut columns = Vec::new();
-    let mut values = row.clone().into_active_model();
-    for column in token::Column::iter() {
-        if let ActiveValue::Set(value) | ActiveValue::Unchanged(value) = values.take(column) {
-            columns.push(column);
-            checked.expr(Expr::val(value));
-        }
-    }
-    checked
-        .from(user::Entity)
-        .and_where(user::Column::Id.eq(user))
-        .and_where(user::Column::Epoch.eq(by.epoch()))
-        .and_where(user::Column::DisabledAt.is_null())
-        .and_where(user::Column::DeletedAt.is_null())
-        .and_where(Expr::exists(asking))
-        .lock(LockType::Share);
-    let mut insert = Query::insert();
-    insert
-        .into_table(token::Entity)
-        .columns(columns)
-        .select_from(checked)
-        .map_err(|error| Error::Internal(format!("a statement has more columns than values: {error}")))?;
-    let written = app.db.statement(&insert).await?;
+    let backend = app.db.writer().get_database_backend();
+    let mut values: Vec<Value> = token::Column::iter().map(|column| row.get(column)).collect();
+    values.extend([user.into(), by.epoch().into(), by.id().into()]);
+    let sql = INSERT_FOR.of(backend, || insert_for(backend));
+    let written = app.db.statement(Statement::from_sql_and_values(backend, sql, values)).await?;
     let owner = User { username: by.username().to_owned(), grantable: scopes, epoch: by.epoch() };
     let held = Held::from(Row::made(row, owner));
     Ok((written == 1).then_some(Issued { secret, held }))
+}
+
+static INSERT_FOR: Sql = Sql::new();
+
+/// Inserts the values of a row for a user with this id and epoch, who may have it, if the token of this id is not revoked.
+fn insert_for(backend: DatabaseBackend) -> String {
+    let unknown = || Expr::val(Uuid::nil());
+    let asking = Query::select()
+        .expr(Expr::cust("1"))
+        .from(token::Entity)
+        .and_where(token::Column::RevokedAt.is_null())
+        .and_where(token::Column::Id.into_expr().eq(unknown()))
+        .to_owned();
+    let mut insert = Query::insert();
+    let mut values = Query::select();
+    values
+        .exprs(token::Column::iter().map(|_| unknown()))
+        .from(user::Entity)
+        .and_where(user::Column::DisabledAt.is_null())
+        .and_where(user::Column::DeletedAt.is_null())
+        .and_where(user::Column::Id.into_expr().eq(unknown()))
+        .and_where(user::Column::Epoch.into_expr().eq(unknown()))
+        .and_where(Expr::exists(asking))
+        .lock(LockType::Share);
+    insert.into_table(token::Entity).columns(token::Column::iter());
+    // It fails only for another number of values than of columns.
+    drop(insert.select_from(values));
+    backend.build(&insert).sql
 }
 
 /// The presented token was checked before the user was locked; what ended it in between ends its powers too.

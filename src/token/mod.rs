@@ -23,7 +23,7 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, Query
 use uuid::Uuid;
 
 pub use entity::{State, token::Kind};
-pub use held::{Held, LimitedBy};
+pub use held::{Held, HeldRef, LimitedBy};
 
 use crate::{app::App, error::Error, write::Write};
 

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::{
-    Held,
+    Held, HeldRef,
     row::{self, MOST_AT_ONCE},
 };
 use crate::{clock::Clock, db::Db, error::Storage};
@@ -25,7 +25,7 @@ struct Asked {
     reply: oneshot::Sender<Answer>,
 }
 
-type Answer = Result<Option<Arc<Held>>, Storage>;
+type Answer = Result<Option<HeldRef>, Storage>;
 
 /// How many reads are under way at a time: one that hangs does not hold up all, and more would share less.
 const LANES: usize = 2;
@@ -80,10 +80,10 @@ async fn answer(db: &Db, clock: &Clock, waiting: &mut Vec<Asked>) {
 }
 
 /// A row that cannot be understood is an error of its own.
-async fn read(db: &Db, clock: &Clock, ids: &[Uuid]) -> Result<HashMap<Uuid, Result<Arc<Held>, Storage>>, Storage> {
+async fn read(db: &Db, clock: &Clock, ids: &[Uuid]) -> Result<HashMap<Uuid, Result<HeldRef, Storage>>, Storage> {
     let uptime = clock.uptime();
     let rows = row::find(db.reader(), ids).await?;
-    let held = |row| Arc::new(Held::from(row).read_at_uptime(uptime));
+    let held = |row| HeldRef::new(Held::from(row).read_at_uptime(uptime));
     Ok(rows.into_iter().map(|(id, row)| (id, row.map(held).map_err(Storage::from))).collect())
 }
 

@@ -1,15 +1,14 @@
 //! Reading what is known of tokens: the columns that a check needs and no others.
 
-use std::sync::OnceLock;
-
 use entity::{DigestAlgorithm, Scopes, Timestamp, TokenDigest, token, token::Column, user};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter,
-    QueryResult, QuerySelect, QueryTrait, RelationDef, Select, Statement,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryResult, QuerySelect,
+    QueryTrait, RelationDef, Select, Statement,
 };
 use uuid::Uuid;
 
 use super::Kind;
+use crate::db::sql::Sql;
 
 /// What is read of a token and of its user.
 #[derive(Debug)]
@@ -156,29 +155,20 @@ fn to_user() -> RelationDef {
 pub(super) const MOST_AT_ONCE: usize = 1 << (LENGTHS - 1);
 /// As many statements there are: for one token, two, four and so on.
 const LENGTHS: usize = 7;
+static SQL: [Sql; LENGTHS] = [const { Sql::new() }; LENGTHS];
 
 /// Reads these tokens, at most [`MOST_AT_ONCE`], in any order and without those that are not there.
 ///
-/// Few statements, each written once for an engine and prepared once for a connection: what is missing to the length of
+/// Few statements, each prepared once for a connection: what is missing to the length of
 /// one is filled with the last id again.
 pub(super) async fn find(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<(Uuid, Result<Row, DbErr>)>, DbErr> {
     let Some(last) = ids.last() else { return Ok(Vec::new()) };
     let length = ids.len().next_power_of_two();
     let backend = db.get_database_backend();
+    let sql = SQL[length.ilog2() as usize]
+        .of(backend, || select().filter(Column::Id.is_in(vec![Uuid::nil(); length])).build(backend).sql);
     let values = ids.iter().chain(std::iter::repeat(last)).take(length).map(|id| (*id).into());
-    let statement = Statement::from_sql_and_values(backend, by_ids(backend, length), values.collect::<Vec<_>>());
+    let statement = Statement::from_sql_and_values(backend, sql, values.collect::<Vec<_>>());
     let rows = db.query_all_raw(statement).await?;
     rows.iter().map(|row| Ok((row.try_get_by_index(0)?, Row::from_query_result(row, "")))).collect()
-}
-
-fn by_ids(backend: DatabaseBackend, length: usize) -> &'static str {
-    static STATEMENTS: [[OnceLock<String>; LENGTHS]; 3] = [const { [const { OnceLock::new() }; LENGTHS] }; 3];
-    let [mysql, postgres, sqlite] = &STATEMENTS;
-    let statements = match backend {
-        DatabaseBackend::MySql => mysql,
-        DatabaseBackend::Postgres => postgres,
-        DatabaseBackend::Sqlite | _ => sqlite,
-    };
-    statements[length.ilog2() as usize]
-        .get_or_init(|| select().filter(Column::Id.is_in(vec![Uuid::nil(); length])).build(backend).sql)
 }

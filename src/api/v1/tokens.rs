@@ -27,7 +27,7 @@ use crate::{
     app::App,
     error::Error,
     token::{
-        self, Held, Kind, Owner,
+        self, Held, HeldRef, Kind, Owner,
         issue::{self, Issued, Wanted},
         list, renew, revoke,
         rotate::{self, Rotator},
@@ -366,19 +366,19 @@ async fn listed_owner(app: &App, caller: &Caller, named: Option<&str>) -> Result
 }
 
 /// The token of this id, if it is the caller's or the caller administers; else there is none.
-async fn reachable(app: &App, caller: &Caller, id: &str) -> Result<Arc<Held>, ApiError> {
+async fn reachable(app: &App, caller: &Caller, id: &str) -> Result<HeldRef, ApiError> {
     if id == "current" {
-        return Ok(Arc::clone(&caller.held));
+        return Ok(HeldRef::clone(&caller.held));
     }
     let id = id.parse::<Uuid>();
     let id = id.map_err(|_| ApiError::field(StatusCode::BAD_REQUEST, "id", "must be a UUID, or current"))?;
     let held = token::find(app.db.reader(), id).await?;
     let held = held.filter(|held| caller.is_admin() || held.owner() == caller.owner());
-    Ok(held.map(Arc::new).ok_or(Error::NotFound("token"))?)
+    Ok(held.map(HeldRef::new).ok_or(Error::NotFound("token"))?)
 }
 
 /// A token that the caller may give more time or a new secret, if its scopes allow that.
-async fn prolongable(app: &App, caller: &Caller, id: &str) -> Result<Arc<Held>, ApiError> {
+async fn prolongable(app: &App, caller: &Caller, id: &str) -> Result<HeldRef, ApiError> {
     let held = reachable(app, caller, id).await?;
     if held.kind() != Kind::Api && held.id() != caller.held.id() {
         return Err(

@@ -9,6 +9,7 @@ import time
 from lib import load, tokens
 from lib.bench import say
 from lib.client import ask_many
+from lib.process import cpu_seconds
 from lib.servers import Daypass
 from lib.table import figure
 
@@ -64,6 +65,12 @@ def count(bench):
         time.sleep(REPORTED)
         beyond_idle = transactions(postgres) - before - idle[bench.hot] * (time.monotonic() - began)
         reads[kind] = max(0, beyond_idle) / one["requests"] * 1000
+
+    say("looking at a thousand changes a second")
+    quiet = cpu_share(server, postgres)
+    postgres.query(BUSY, "changes")
+    time.sleep(2)
+    busy = cpu_share(server, postgres)
     server.stop()
 
     same = abs(idle[bench.hot] - idle[FEW]) <= max(0.3, 0.1 * idle[FEW])
@@ -71,11 +78,28 @@ def count(bench):
         figure("changes", f"look-ups per second, idle, {FEW} tokens in memory", f"{idle[FEW]:.1f}", None, None, idle[FEW]),
         figure("changes", f"look-ups per second, idle, {bench.hot:,} tokens in memory", f"{idle[bench.hot]:.1f}", "the same", same, idle[bench.hot]),
     ]
+    rows.append(figure(
+        "changes", "CPU for looking, of one core, service + PostgreSQL: nothing changes, 1,000 changes a second",
+        f"{quiet:.1f} %, {busy:.1f} %", None, None, [quiet, busy],
+    ))
     # A handful belongs to the count itself and to uses that are written behind.
     return rows + [
         figure("changes", f"database transactions per 1,000 checks, {kind}", f"{read:.1f}", "none but the first", read < 1, read)
         for kind, read in reads.items()
     ]
+
+
+# What a minute of a thousand changes a second leaves in the window that each look goes back over.
+BUSY = """
+    INSERT INTO change (second, id, token_id)
+    SELECT CAST(EXTRACT(EPOCH FROM now()) AS BIGINT) - 60 + number / 1000, gen_random_uuid(), gen_random_uuid()
+    FROM generate_series(0, 74999) AS number"""
+
+
+def cpu_share(server, postgres, seconds=6):
+    before = cpu_seconds(server.pid) + cpu_seconds(postgres.pid)
+    time.sleep(seconds)
+    return (cpu_seconds(server.pid) + cpu_seconds(postgres.pid) - before) / seconds * 100
 
 
 def transactions(postgres):

@@ -80,8 +80,8 @@ def measure(bench):
 def note_uses(server, requests):
     """Checks every token once, and waits until that is written.
 
-    A use is written once a minute. In traffic that goes on, as many tokens as these have one due every second or third
-    thousandth check; after the pause since the last round nearly every check would.
+    A use is written once a minute. In traffic that goes on at this rate one check in some 36 has one to note; after the
+    pause since the last round nearly every first one of a token would.
     """
     ask_many(server.port, requests, 200)
     time.sleep(2)

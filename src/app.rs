@@ -59,7 +59,8 @@ pub enum OpenError {
 }
 
 impl App {
-    /// Opens the database (creating an `SQLite` file that is not there) and starts the hashing threads.
+    /// Opens the database (creating an `SQLite` file that is not there) and starts the hashing threads
+    /// and those who read tokens.
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, OpenError> {
         let maintenance = Maintenance::new(Schedule::parse(&config.maintenance.purge_schedule)?);
         let db = Db::open(&config.database_url, &config.database).await.map_err(|error| OpenError::Database {

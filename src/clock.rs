@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use entity::Timestamp;
+use nix::time::{ClockId, clock_gettime};
 
 /// How far this machine's clock may be from the database's, in milliseconds.
 pub const TOLERATED_SKEW: i64 = 30_000;
@@ -39,10 +40,14 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since some instant before: it never goes back, whatever becomes of the clock.
+    /// Milliseconds since some instant before: it never goes back, whatever becomes of the clock, and on
+    /// Linux goes on while the machine sleeps.
     pub fn uptime(&self) -> i64 {
         match self {
-            Self::System => uptime(),
+            // A clock fails only where there is none such, and the second one is everywhere.
+            Self::System => clock_gettime(UPTIME)
+                .or_else(|_| clock_gettime(ClockId::CLOCK_MONOTONIC))
+                .map_or(0, |time| time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000),
             Self::Manual { start, millis } => millis.load(Ordering::SeqCst) - start.millis(),
         }
     }
@@ -63,17 +68,8 @@ impl Clock {
     }
 }
 
-/// It goes on while the machine sleeps: what was known before is old afterwards. The standard library's stands still.
+/// The standard library's stands still while a machine sleeps, and what was known before would be fresh after.
 #[cfg(target_os = "linux")]
-fn uptime() -> i64 {
-    use nix::time::{ClockId, clock_gettime};
-
-    // It fails only for a clock that a system does not have; Linux has had this one since 2.6.39.
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000)
-}
-
+const UPTIME: ClockId = ClockId::CLOCK_BOOTTIME;
 #[cfg(not(target_os = "linux"))]
-fn uptime() -> i64 {
-    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
-    i64::try_from(START.elapsed().as_millis()).unwrap_or(i64::MAX)
-}
+const UPTIME: ClockId = ClockId::CLOCK_MONOTONIC;

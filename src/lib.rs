@@ -14,7 +14,7 @@
 //! do not know it. And [`telemetry`] counts and logs for `cli`, `server`, `api` and `maintenance`.
 //!
 //! Whatever changes a token goes through [`write()`](write::write), which tells those who remember it; what is remembered
-//! is in [`token::checker`], and how changes elsewhere are seen in [`token::changes`]. These three hold on to the `App`
+//! is in [`token::checker`] (what is not, its reads ask for, many at a time), and how changes elsewhere are seen in [`token::changes`]. These three hold on to the `App`
 //! that holds the checker.
 //!
 //! Start with the `entity` crate (what a row is, and [`entity::expiry`]: when a token works), then [`token`]: a file for

@@ -53,14 +53,13 @@ def measure(bench):
     ask_many(hot.port, requests, 200)
     ask_many(cold.port, requests[:FEW], 200)
 
-    seconds, rounds = 1, bench.choose(15, 5)
+    seconds, rounds = 1, bench.choose(9, 5)
     found = {}
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
+        note_uses(hot, many)
         for clients in (1, 64):
             for what, server, requests_file, refused, _, _ in plan:
-                if requests_file is many and server is hot:
-                    note_uses(server, requests)
                 pids = {"server": server.pid} | ({"database": postgres.pid} if server is cold_postgres else {})
                 one = load.run(server.port, requests_file, clients, seconds, refused=refused, pids=pids)
                 found.setdefault((clients, what), []).append(one)
@@ -77,11 +76,11 @@ def measure(bench):
     ]
 
 
-def note_uses(server, requests):
+def note_uses(server, requests_file):
     """Checks every token once, and waits until that is written.
 
     A use is written once a minute. In traffic that goes on at this rate one check in some 36 has one to note; after the
     pause since the last round nearly every first one of a token would.
     """
-    ask_many(server.port, requests, 200)
+    load.run(server.port, requests_file, 64, 3, once=True)
     time.sleep(2)

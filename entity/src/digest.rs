@@ -28,9 +28,10 @@ impl TokenDigest {
         Self(bytes)
     }
 
-    /// The bytes, for a comparison in constant time.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+    /// The digest as numbers, for a comparison in constant time.
+    pub fn words(&self) -> [u64; 4] {
+        let (words, _) = self.0.as_chunks();
+        std::array::from_fn(|at| u64::from_be_bytes(words[at]))
     }
 }
 

@@ -95,15 +95,8 @@ impl Timestamp {
 
 /// Two digits.
 fn pair(number: i64) -> [u8; 2] {
-    const PAIRS: [[u8; 2]; 100] = {
-        let (mut pairs, mut number) = ([[b'0'; 2]; 100], 0_u8);
-        while number < 100 {
-            pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
-            number += 1;
-        }
-        pairs
-    };
-    usize::try_from(number).ok().and_then(|number| PAIRS.get(number)).copied().unwrap_or([b'0'; 2])
+    let number = u8::try_from(number).unwrap_or(0);
+    [b'0' + number / 10, b'0' + number % 10]
 }
 
 /// An instant as text.

@@ -21,8 +21,8 @@ pub struct Model {
     pub password_hash: Option<PasswordHash>,
     /// What tokens of this user may hold.
     pub scopes: Scopes,
-    /// Counts what ends the user's tokens at once (password, disabling, "all"): a login that began before does not
-    /// complete after.
+    /// Counts what ends the user's tokens at once (password, disabling, "all"): a login or an issue that began
+    /// before does not complete after.
     pub epoch: i64,
     /// When it was made.
     pub created_at: Timestamp,

@@ -168,7 +168,7 @@ pub async fn change(app: &Arc<App>, id: Uuid, change: Change, now: Timestamp) ->
     .await
 }
 
-/// What tokens a user's scopes bear upon.
+/// The tokens that are remembered with their user's scopes.
 async fn unrevoked(write: &Write<'_>, user: Uuid) -> Result<Vec<Uuid>, DbErr> {
     token::Entity::find()
         .select_only()
@@ -211,8 +211,6 @@ pub async fn change_own_password(
             row.changed_at = now;
             let sessions = [Kind::Session, Kind::Refresh];
             revoke::all_of(&shared, write, &Owner::User(id), &sessions, Some(kept), now).await?;
-            // Those that are left are remembered with the epoch that is over.
-            write.changed(unrevoked(write, id).await?);
             save(write.txn(), row).await?;
             Ok(())
         })
@@ -230,12 +228,7 @@ pub async fn end_tokens(app: &Arc<App>, owner: Owner, kinds: Vec<Kind>, now: Tim
                 row.epoch += 1;
                 save(write.txn(), row).await?;
             }
-            let ended = revoke::all_of(&shared, write, &owner, &kinds, None, now).await?;
-            if let Owner::User(id) = owner {
-                // Those that are left are remembered with the epoch that is over.
-                write.changed(unrevoked(write, id).await?);
-            }
-            Ok(ended)
+            Ok(revoke::all_of(&shared, write, &owner, &kinds, None, now).await?)
         })
     })
     .await

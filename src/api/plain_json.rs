@@ -9,9 +9,9 @@ use entity::Timestamp;
 use uuid::Uuid;
 
 /// An object that is being written.
-pub struct Object<'a>(&'a mut Vec<u8>);
+pub struct ObjectWriter<'a>(&'a mut Vec<u8>);
 
-impl<'a> Object<'a> {
+impl<'a> ObjectWriter<'a> {
     /// An object without members yet, after whatever is there already.
     pub fn begin(text: &'a mut Vec<u8>) -> Self {
         text.push(b'{');
@@ -52,8 +52,8 @@ impl<'a> Object<'a> {
         let _ = serde_json::to_writer(&mut *self.0, &text);
     }
 
-    /// Words separated by spaces, as a list. Scopes may hold characters that have to be escaped in none of them
-    /// (RFC 6749 §3.3 leaves out the quotation mark and the backslash).
+    /// Words separated by spaces, as a list. JSON would have to escape nothing in them: scopes hold neither quotation mark
+    /// nor backslash (RFC 6749 §3.3).
     pub fn words(&mut self, key: &str, words: &str) {
         self.key(key);
         self.0.push(b'[');

@@ -1,5 +1,5 @@
-//! Every statement that the three engines do not share. Besides this file only `db`'s own asks which one it talks to, to
-//! open it and to begin a transaction.
+//! Every statement that the three engines do not share. Besides this file only `db`'s own asks which one it talks to: to
+//! open it, to begin a transaction, and to keep a statement's text for each.
 
 use sea_orm::{
     ColumnTrait, Condition,
@@ -16,6 +16,11 @@ pub fn current_millis(engine: Engine) -> &'static str {
         Engine::MySql => "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)",
     }
 }
+
+/// Makes the transactions of a session read what is committed.
+pub const READ_COMMITTED_MYSQL: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+/// The same.
+pub const READ_COMMITTED_POSTGRES: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// Deletes at most `limit` rows that meet `condition`, in the order of `column`; `key` is the table's primary key.
 ///

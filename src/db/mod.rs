@@ -4,12 +4,12 @@
 //! - [`mod@dialect`]: the statements that the three engines do not share;
 //! - [`mod@group`]: writers that share a commit;
 //! - [`mod@migrate`]: schema steps under a lock;
-//! - [`mod@sql`]: statements that are written once.
+//! - `sql`: statements that are written once.
 
 pub mod dialect;
 pub mod group;
 pub mod migrate;
-pub mod sql;
+pub(crate) mod sql;
 
 use std::{str::FromStr, time::Duration};
 
@@ -104,6 +104,11 @@ impl Db {
         answer.await.unwrap_or_else(|_| Err(DbErr::Custom("a statement was not carried out".to_owned()).into()))
     }
 
+    /// How long anybody waits for their turn, see `database.acquire_timeout`.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// Which database this is.
     pub fn engine(&self) -> Engine {
         self.engine
@@ -136,13 +141,16 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
         .set_application_name("daypass")
         .statement_timeout(settings.statement_timeout)
         .test_before_acquire_if_idle_for(Duration::from_secs(30));
-    // As the other two do by default: else MySQL locks the gaps between rows, also for what only reads.
+    // What is written rests on each statement seeing what is committed by then. It is PostgreSQL's default, unless somebody
+    // changed it; under MySQL's own, what locks rows locks the gaps between them too.
     options.map_sqlx_mysql_pool_opts(|pool| {
         pool.after_connect(|connection, _| {
-            Box::pin(async move {
-                connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
-                Ok(())
-            })
+            Box::pin(async move { connection.execute(dialect::READ_COMMITTED_MYSQL).await.map(drop) })
+        })
+    });
+    options.map_sqlx_postgres_pool_opts(|pool| {
+        pool.after_connect(|connection, _| {
+            Box::pin(async move { connection.execute(dialect::READ_COMMITTED_POSTGRES).await.map(drop) })
         })
     });
     let pool = Database::connect(options).await?;

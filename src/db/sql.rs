@@ -6,18 +6,17 @@ use std::sync::OnceLock;
 use sea_orm::DatabaseBackend;
 
 /// One statement's text, in each engine's words.
-#[derive(Debug)]
-pub struct Sql([OnceLock<String>; 3]);
+pub(crate) struct Sql([OnceLock<String>; 3]);
 
 impl Sql {
     /// Not written yet.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self([const { OnceLock::new() }; 3])
     }
 
     /// The text for this engine, which `write` writes the first time. Its placeholders stand in the order in which a
     /// builder meets the values.
-    pub fn of(&self, backend: DatabaseBackend, write: impl FnOnce() -> String) -> &str {
+    pub(crate) fn of(&self, backend: DatabaseBackend, write: impl FnOnce() -> String) -> &str {
         let [mysql, postgres, sqlite] = &self.0;
         let text = match backend {
             DatabaseBackend::MySql => mysql,
@@ -25,11 +24,5 @@ impl Sql {
             DatabaseBackend::Sqlite | _ => sqlite,
         };
         text.get_or_init(write)
-    }
-}
-
-impl Default for Sql {
-    fn default() -> Self {
-        Self::new()
     }
 }

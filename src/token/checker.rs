@@ -80,7 +80,7 @@ const MOST_REFUSED: usize = 100_000;
 const NOT_YET: i64 = i64::MIN;
 
 impl Checker {
-    /// Remembers nothing yet.
+    /// Remembers nothing yet, and starts to read (`Reads::start`): it needs a runtime.
     pub fn new(settings: &config::Check, db: &Db, clock: &Clock) -> Self {
         let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self {
@@ -191,7 +191,7 @@ impl Checker {
         uptime - held.read_at() < self.max_staleness
     }
 
-    /// Without memory: one read for each check.
+    /// Without memory: the database is asked each time.
     async fn ask(&self, app: &App, presented: &Presented, now: Timestamp, uptime: i64) -> Result<HeldRef, Failure> {
         let held = match self.reads.find(presented.id).await {
             Ok(held) => held,
@@ -306,7 +306,8 @@ fn idled(life: Life, now: Timestamp) -> bool {
 }
 
 fn half(digest: &TokenDigest) -> u128 {
-    digest.as_bytes().iter().take(16).fold(0, |half, byte| half << 8 | u128::from(*byte))
+    let [high, low, ..] = digest.words();
+    u128::from(high) << 64 | u128::from(low)
 }
 
 impl fmt::Debug for Checker {

@@ -26,7 +26,9 @@ pub struct Held {
     idle_timeout: u32,
     /// When it was read, in tenths of a second of uptime.
     read_at: u32,
+    /// Where in `text` the user name ends.
     username_ends: u8,
+    /// Where the name does; the rest is scopes.
     name_ends: u16,
     /// User name, name and scopes, one after the other.
     text: CompactString,
@@ -42,7 +44,7 @@ pub struct Held {
 /// How it is passed round: without room for weak references, which nobody has.
 pub type HeldRef = triomphe::Arc<Held>;
 
-/// An instant since 1970 in six bytes, which last until the year 10889.
+/// An instant since 1970 in six bytes, which last until the year 10889. Earlier ones become 1970.
 #[derive(Clone, Copy, Debug)]
 struct Packed([u8; 6]);
 
@@ -94,7 +96,7 @@ impl LimitedBy {
 }
 
 impl From<Row> for Held {
-    fn from(Row { facts: token, user }: Row) -> Self {
+    fn from(Row { token, user }: Row) -> Self {
         match token.digest_algorithm {
             DigestAlgorithm::Sha256 => {}
         }
@@ -108,6 +110,7 @@ impl From<Row> for Held {
         text.push_str(&token.name.unwrap_or_default());
         let name_ends = u16::try_from(text.len()).unwrap_or(u16::MAX);
         text.push_str(&scopes.to_string());
+        text.shrink_to_fit();
         let mut hint = [b' '; 4];
         hint.iter_mut().zip(token.hint.bytes()).for_each(|(place, letter)| *place = letter);
         let rare = Rare {
@@ -236,9 +239,8 @@ impl Held {
 
     /// Moves its last use on from `before`; false if somebody else did so meanwhile, or a later use is known.
     pub(super) fn used(&self, before: Option<Timestamp>, now: Timestamp) -> bool {
-        let before = before.map_or(NEVER, Timestamp::millis);
-        let exchanged = self.last_used_at.compare_exchange(before, now.millis(), Ordering::Relaxed, Ordering::Relaxed);
-        before < now.millis() && exchanged.is_ok()
+        let (before, now) = (before.map_or(NEVER, Timestamp::millis), now.millis());
+        before < now && self.last_used_at.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// The same, with when it was read, in milliseconds of uptime.
@@ -264,9 +266,9 @@ impl Held {
             idle_timeout: self.idle_timeout(),
             revoked_at: self.revoked_at(),
         };
-        match (recorded.idle_timeout, self.last_used_at()) {
-            (Some(_), Some(last)) => Life { expires_at: recorded.slid_to(last), ..recorded },
-            (Some(_) | None, None) | (None, Some(_)) => recorded,
+        match recorded.idle_timeout.and(self.last_used_at()) {
+            Some(last) => Life { expires_at: recorded.slid_to(last), ..recorded },
+            None => recorded,
         }
     }
 

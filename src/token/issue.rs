@@ -67,9 +67,12 @@ pub async fn api(
     let bound = own.map(Held::scopes);
     if let (Some(by), Some(bound)) = (own, &bound)
         && app.config.tokens.of(Kind::Api).per_user_limit == 0
-        && let Some(issued) = at_once(app, by, &wanted, granted(wanted.scopes.as_ref(), bound)?, now).await?
     {
-        return Ok(issued);
+        if let Some(issued) = at_once(app, by, &wanted, granted(wanted.scopes.as_ref(), bound)?, now).await? {
+            return Ok(issued);
+        }
+        // It may be remembered with an epoch that is over, and would take the long way each time.
+        app.checker.forget(&[by.id()]);
     }
     let (shared, by) = (Arc::clone(app), by.map(Held::id));
     write(app, move |write| {
@@ -120,33 +123,37 @@ async fn at_once(
     values.extend([user.into(), by.epoch().into(), by.id().into()]);
     let sql = INSERT_FOR.of(backend, || insert_for(backend));
     let written = app.db.statement(Statement::from_sql_and_values(backend, sql, values)).await?;
+    if written == 0 {
+        return Ok(None);
+    }
+    // All that is granted is within what the user may have.
     let owner = User { username: by.username().to_owned(), grantable: scopes, epoch: by.epoch() };
-    let held = Held::from(Row::made(row, owner));
-    Ok((written == 1).then_some(Issued { secret, held }))
+    Ok(Some(Issued { secret, held: Row { token: row, user: Some(owner) }.into() }))
 }
 
 static INSERT_FOR: Sql = Sql::new();
 
 /// Inserts the values of a row for a user with this id and epoch, who may have it, if the token of this id is not revoked.
 fn insert_for(backend: DatabaseBackend) -> String {
-    let unknown = || Expr::val(Uuid::nil());
+    let placeholder = || Expr::val(Uuid::nil());
     let asking = Query::select()
+        // Not a value: that would be one more placeholder.
         .expr(Expr::cust("1"))
         .from(token::Entity)
         .and_where(token::Column::RevokedAt.is_null())
-        .and_where(token::Column::Id.into_expr().eq(unknown()))
+        .and_where(token::Column::Id.into_expr().eq(placeholder()))
         .to_owned();
-    let mut insert = Query::insert();
     let mut values = Query::select();
     values
-        .exprs(token::Column::iter().map(|_| unknown()))
+        .exprs(token::Column::iter().map(|_| placeholder()))
         .from(user::Entity)
         .and_where(user::Column::DisabledAt.is_null())
         .and_where(user::Column::DeletedAt.is_null())
-        .and_where(user::Column::Id.into_expr().eq(unknown()))
-        .and_where(user::Column::Epoch.into_expr().eq(unknown()))
+        .and_where(user::Column::Id.into_expr().eq(placeholder()))
+        .and_where(user::Column::Epoch.into_expr().eq(placeholder()))
         .and_where(Expr::exists(asking))
         .lock(LockType::Share);
+    let mut insert = Query::insert();
     insert.into_table(token::Entity).columns(token::Column::iter());
     // It fails only for another number of values than of columns.
     drop(insert.select_from(values));
@@ -181,8 +188,7 @@ pub async fn issue(
     make_room(app, write, owner, kind, app.config.tokens.of(kind), now).await?;
     token::Entity::insert(row.clone().into_active_model().reset_all()).exec_without_returning(write.txn()).await?;
     let owner = User { username: owner.username.clone(), grantable: owner.scopes.clone(), epoch: owner.epoch };
-    let held = Held::from(Row::made(row, owner));
-    Ok(Issued { secret, held })
+    Ok(Issued { secret, held: Row { token: row, user: Some(owner) }.into() })
 }
 
 /// A token and its row, which nobody has written yet.

@@ -1,4 +1,5 @@
-//! Tokens: what they look like, and a file for each thing that is done with them.
+//! Tokens: what they look like, and a file for each thing that is done with them. `held` and `row` are what is known of
+//! one; [`checker`] and `reads` where that comes from.
 //!
 //! Every function takes `now`, and a database handle that may be a pool or a transaction. None knows HTTP.
 

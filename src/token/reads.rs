@@ -4,7 +4,7 @@
 //! or still empty, many checks go it at the same time. So they queue, as writers do for their commit
 //! ([`crate::db::group`]), and one statement asks for all that wait.
 
-use std::{collections::HashMap, fmt, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashMap, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use sea_orm::DbErr;
@@ -18,7 +18,11 @@ use super::{
 use crate::{clock::Clock, db::Db, error::Storage};
 
 /// Where those wait who need a token from the database.
-pub struct Reads(mpsc::Sender<Asked>);
+pub struct Reads {
+    asked: mpsc::Sender<Asked>,
+    /// How long anybody waits: a database that is away must not make a queue of those who ask.
+    patience: Duration,
+}
 
 struct Asked {
     id: Uuid,
@@ -40,16 +44,26 @@ impl Reads {
         for _ in 0..LANES {
             tokio::spawn(keep_reading(db.clone(), clock.clone(), Arc::clone(&asked)));
         }
-        Self(sender)
+        Self { asked: sender, patience: db.patience() }
     }
 
     /// The token as the database has it, by a read that begins after this was asked.
     pub async fn find(&self, id: Uuid) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let lost = || Storage::from(DbErr::Custom("a token was not read".to_owned()));
-        self.0.send(Asked { id, reply }).await.map_err(|_| lost())?;
-        answer.await.unwrap_or_else(|_| Err(lost()))
+        let asking = async {
+            self.asked.send(Asked { id, reply }).await.map_err(|_| failed("reading tokens has ended"))?;
+            answer.await.unwrap_or_else(|_| Err(failed("a token was not read")))
+        };
+        in_time(self.patience, asking).await
     }
+}
+
+fn failed(why: &str) -> Storage {
+    DbErr::Custom(why.to_owned()).into()
+}
+
+async fn in_time<T>(patience: Duration, work: impl Future<Output = Result<T, Storage>>) -> Result<T, Storage> {
+    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(failed("reading a token took too long")))
 }
 
 async fn keep_reading(db: Db, clock: Clock, asked: Arc<Mutex<mpsc::Receiver<Asked>>>) {
@@ -67,14 +81,16 @@ async fn keep_reading(db: Db, clock: Clock, asked: Arc<Mutex<mpsc::Receiver<Aske
 }
 
 async fn answer(db: &Db, clock: &Clock, waiting: &mut Vec<Asked>) {
+    // Whoever has gone away meanwhile is not read for.
+    waiting.retain(|asked| !asked.reply.is_closed());
     let ids: Vec<_> = waiting.iter().map(|asked| asked.id).collect();
-    let found = read(db, clock, &ids).await;
+    // Nobody waits longer either, and what hangs must not hold the others up.
+    let found = in_time(db.patience(), read(db, clock, &ids)).await;
     for Asked { id, reply } in waiting.drain(..) {
         let answer = match &found {
             Ok(found) => found.get(&id).cloned().transpose(),
             Err(error) => Err(error.clone()),
         };
-        // Whoever asked may have gone away meanwhile; that is no loss.
         drop(reply.send(answer));
     }
 }

@@ -95,7 +95,8 @@ pub fn parse<'a>(text: &str, mut prefixes: impl Iterator<Item = &'a str>, now: T
     (id::made_at(id).millis_since(now) <= FUTURE).then(|| Presented { kind, id, digest: digest(text) })
 }
 
-/// The kind that a letter stands for: that of the stored column.
+/// The kind that a letter stands for: that of the stored column, written out because looking it up there is slower. A test
+/// holds the two equal.
 const fn kind_of(letter: u8) -> Option<Kind> {
     match letter {
         b's' => Some(Kind::Session),
@@ -139,7 +140,8 @@ fn base62<const N: usize>(mut number: u128) -> String {
     digits.iter().map(|digit| char::from(*digit)).collect()
 }
 
-/// Ten digits at a time, for as many fit into a `u64`: arithmetic in 128 bits is slow.
+/// The number that these digits are; none if one is no digit, or it is too large. Ten at a time, for as many fit into a
+/// `u64`: arithmetic in 128 bits is slow.
 fn from_base62(digits: &str) -> Option<u128> {
     digits.as_bytes().chunks(10).try_fold(0_u128, |number, digits| {
         let (mut value, mut scale) = (0_u64, 1_u64);

@@ -35,7 +35,7 @@ const AT_ONCE: usize = 64;
 #[derive(Debug, Default)]
 pub struct Uses(Mutex<HashMap<Uuid, Use>>);
 
-/// The last one that is known.
+/// The last use of a token that is known.
 #[derive(Clone, Copy, Debug)]
 struct Use {
     at: Timestamp,
@@ -102,7 +102,7 @@ async fn write(app: &App, uses: &[(Uuid, Use)]) -> Result<(), DbErr> {
 }
 
 /// Pieces for a statement each, as long as powers of two: a connection prepares and keeps one for each length that it
-/// sees, and so sees few.
+/// sees, and so sees few. (What reads fills up instead, see `row`: here a row too many costs a write.)
 fn in_few_lengths<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let length = AT_ONCE.min(1 << items.len().checked_ilog2()?);
@@ -138,7 +138,6 @@ async fn write_ends(txn: &DatabaseTransaction, ids: &[Uuid]) -> Result<(), DbErr
         .col_expr(token::Column::ExpiresAt, end.clone())
         .filter(token::Column::Id.is_in(ids.iter().copied()))
         .filter(token::Column::RevokedAt.is_null())
-        .filter(token::Column::IdleTimeout.is_not_null())
         .filter(Expr::col(token::Column::ExpiresAt).lt(end))
         .exec(txn)
         .await?;

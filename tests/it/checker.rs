@@ -6,7 +6,8 @@ use daypass::token::{HeldRef, changes, check};
 use entity::{Scopes, change, maintenance_run::Trigger, token};
 use poem::http::Method;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, TransactionTrait,
+    sea_query::Expr,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -544,4 +545,31 @@ async fn a_change_whose_commit_took_long_is_noted_again() {
     let found = change::Entity::find().filter(change::Column::TokenId.eq(changed)).all(service.app.db.reader()).await;
     let seconds: Vec<_> = found.unwrap().iter().map(|row| row.second - began.millis() / 1000).collect();
     assert_eq!(seconds, [0, 16]);
+}
+
+/// However many ask while the database does not answer, none of them waits behind the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_queues_for_a_database_that_does_not_answer() {
+    let service = Service::with(|config| {
+        config.check.max_staleness = Duration::ZERO;
+        config.database.acquire_timeout = Duration::from_secs(1);
+        (config.database.max_connections, config.database.sqlite_readers) = (1, 1);
+    });
+    let service = Arc::new(service.await);
+    let (_, token) = issued(&service).await;
+    let held = service.app.db.reader().begin().await.unwrap();
+    let mut checks = JoinSet::new();
+    for _ in 0..1000 {
+        let (service, token) = (Arc::clone(&service), token.token());
+        checks.spawn(async move {
+            let checking = check::check(&service.app, &token, service.now());
+            tokio::time::timeout(Duration::from_secs(4), checking).await
+        });
+    }
+    for answer in checks.join_all().await {
+        let failure = answer.expect("an answer in time").expect_err("nothing could be read");
+        assert!(matches!(failure, check::Failure::Unanswered(_)), "{failure}");
+    }
+    held.rollback().await.unwrap();
+    service.check(&token.token()).await.is(200);
 }

@@ -30,7 +30,7 @@ const QUEUE_PER_THREAD: usize = 64;
 #[derive(Clone)]
 pub struct Hasher {
     queue: SyncSender<Job>,
-    /// What nobody's password is compared with, so that an unknown user takes as long as a wrong password.
+    /// What an unknown user's password is compared with, so that it takes as long as a wrong one.
     dummy: Arc<PasswordHash>,
 }
 
@@ -72,7 +72,7 @@ impl Hasher {
             let jobs = Arc::clone(&jobs);
             thread::Builder::new().name("password".to_owned()).spawn(move || work(&jobs, cost))?;
         }
-        let dummy = argon2id::nobodys(cost).map_err(io::Error::other)?;
+        let dummy = argon2id::dummy(cost).map_err(io::Error::other)?;
         Ok(Self { queue, dummy: Arc::new(dummy) })
     }
 
@@ -86,11 +86,9 @@ impl Hasher {
 
     /// Compares a password with a stored hash; with none at all it takes the same time and does not match.
     pub async fn verify(&self, password: Password, stored: Option<PasswordHash>) -> Result<Verified, Error> {
-        let known = stored.is_some();
         let stored = stored.map_or_else(|| Arc::clone(&self.dummy), Arc::new);
         match self.ask(Task::Verify(password, stored)).await? {
-            Reply::Verified(verified) if known => Ok(verified),
-            Reply::Verified(_) => Ok(Verified { matches: false, rehashed: None }),
+            Reply::Verified(verified) => Ok(verified),
             Reply::Hashed(_) => Err(lost()),
         }
     }

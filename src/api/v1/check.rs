@@ -14,7 +14,7 @@ use bytes::Bytes;
 use entity::Timestamp;
 use poem::{
     IntoResponse, Request, Response,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, header},
     web::Data,
 };
 use poem_openapi::{
@@ -31,7 +31,7 @@ use crate::{
     api::{
         auth::{Credential, Documented, credential},
         json::TokenInfo,
-        plain_json::{Object as Written, write_number},
+        plain_json::{ObjectWriter, write_number},
         problem::{self, ApiError},
         tags::Tag,
     },
@@ -89,6 +89,7 @@ const REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
 /// allocation for each would take longer than finding the token.
 fn active(app: &App, checked: &Checked, now: Timestamp) -> Response {
     let held = &*checked.held;
+    // Room for all but the longest names and scopes.
     let mut text = Vec::with_capacity(1024);
     let values = [
         (header::CACHE_CONTROL, cache_control(&mut text, proxy_may_keep(app, checked, now))),
@@ -103,8 +104,8 @@ fn active(app: &App, checked: &Checked, now: Timestamp) -> Response {
     let text = Bytes::from(text);
 
     let mut response = Response::default();
-    response.set_status(StatusCode::OK);
     let headers = response.headers_mut();
+    // With those that the shell adds.
     headers.reserve(16);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     for (name, value) in values {
@@ -143,7 +144,7 @@ fn proxy_may_keep(app: &App, checked: &Checked, now: Timestamp) -> u64 {
 /// [`ActiveToken`] as it is written: the same members in the same order, put together by hand.
 fn write_body(text: &mut Vec<u8>, app: &App, held: &Held, now: Timestamp) {
     let expires_at = held.expires_at();
-    let mut json = Written::begin(text);
+    let mut json = ObjectWriter::begin(text);
     json.bare("active", "true");
     json.id("id", held.id());
     json.plain("kind", held.kind().name());

@@ -22,6 +22,19 @@ async fn a_new_password_ends_every_other_session() {
     service.login("alice", json!({ "password": NEW })).await.is(200);
 }
 
+/// What is remembered of the session that stays is from before: that must not keep it from issuing.
+#[tokio::test]
+async fn the_session_that_survives_a_new_password_issues_as_before() {
+    let service = Service::start().await;
+    let here = service.session("alice", &[]).await;
+    let change = json!({ "current_password": PASSWORD, "new_password": NEW });
+    service.json(Method::PUT, "/v1/me/password", Some(&here), change).await.is(204);
+    for _ in 0..2 {
+        let token = service.issue(&here, json!({})).await;
+        service.check(&token.is(201).token()).await.is(200);
+    }
+}
+
 #[tokio::test]
 async fn the_present_password_must_be_right() {
     let service = Service::start().await;

@@ -11,10 +11,7 @@ use crate::{
     config::Config,
     db::Db,
     error::Storage,
-    maintenance::{
-        schedule::{BadSchedule, Schedule},
-        state::Maintenance,
-    },
+    maintenance::{schedule::BadSchedule, state::Maintenance},
     token::checker::Checker,
 };
 
@@ -62,11 +59,11 @@ impl App {
     /// Opens the database (creating an `SQLite` file that is not there) and starts the hashing threads
     /// and those who read tokens.
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, OpenError> {
-        let maintenance = Maintenance::new(Schedule::parse(&config.maintenance.purge_schedule)?);
         let db = Db::open(&config.database_url, &config.database).await.map_err(|error| OpenError::Database {
             url: crate::config::without_password(&config.database_url),
             error,
         })?;
+        let maintenance = Maintenance::new(&config, db.engine(), &clock)?;
         let passwords = &config.passwords;
         let cost = Cost {
             memory_kib: passwords.memory_kib,

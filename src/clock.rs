@@ -22,13 +22,15 @@ pub enum Clock {
         start: Timestamp,
         /// What it shows, in Unix milliseconds.
         millis: Arc<AtomicI64>,
+        /// How much of that it was set ahead, while no time went by.
+        jumped: Arc<AtomicI64>,
     },
 }
 
 impl Clock {
     /// A clock that shows `start` until it is moved.
     pub fn manual(start: Timestamp) -> Self {
-        Self::Manual { start, millis: Arc::new(AtomicI64::new(start.millis())) }
+        Self::Manual { start, millis: Arc::new(AtomicI64::new(start.millis())), jumped: Arc::default() }
     }
 
     /// The present instant, cut to the millisecond.
@@ -48,7 +50,9 @@ impl Clock {
             Self::System => clock_gettime(UPTIME)
                 .or_else(|_| clock_gettime(ClockId::CLOCK_MONOTONIC))
                 .map_or(0, |time| time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000),
-            Self::Manual { start, millis } => millis.load(Ordering::SeqCst) - start.millis(),
+            Self::Manual { start, millis, jumped } => {
+                millis.load(Ordering::SeqCst) - start.millis() - jumped.load(Ordering::SeqCst)
+            }
         }
     }
 
@@ -57,6 +61,14 @@ impl Clock {
         match self {
             Self::System => self.now().millis_since(other),
             Self::Manual { .. } => 0,
+        }
+    }
+
+    /// Sets a manual clock ahead by so many milliseconds, as if somebody had done so: no time goes by.
+    pub fn jump(&self, millis: i64) {
+        if let Self::Manual { jumped, .. } = self {
+            jumped.fetch_add(millis, Ordering::SeqCst);
+            self.advance(millis);
         }
     }
 

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use entity::maintenance_run::{Model as Run, Outcome};
+use entity::{
+    Timestamp,
+    maintenance_run::{Model as Run, Outcome},
+};
 use metrics::Histogram;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use poem::http::{Method, StatusCode};
@@ -19,7 +22,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::{
+    config::{Log, LogFormat, LogLevel},
+    maintenance::{health::Health, job::Job},
+};
 
 /// Sends what the program has to say to standard error: text for a person at a terminal, JSON for everything else.
 pub fn log(settings: &Log) {
@@ -118,26 +124,57 @@ pub fn checked(status: StatusCode, took: Duration) {
     }
 }
 
-/// A purge ended.
-pub fn purge_finished(run: &Run) {
+/// A batch of a job was carried out.
+pub fn batch(job: &str, took: Duration) {
+    metrics::histogram!("daypass_maintenance_batch_duration_seconds", "job" => job.to_owned()).record(took);
+}
+
+/// This process took the lease of a job, or gave it back.
+pub fn lease(job: &'static str, held: bool) {
+    metrics::gauge!("daypass_maintenance_lease_held", "job" => job).set(f64::from(u8::from(held)));
+}
+
+/// How the jobs are doing, by what all replicas know.
+pub fn health(all: &[Health], now: Timestamp) {
+    for health in all {
+        let job = health.scheduled.job.name();
+        // One that never succeeded has no age; nothing would be a lie, and no series no alert.
+        let age = health.succeeded_at().map_or(f64::INFINITY, |at| seconds(now.millis_since(at)));
+        metrics::gauge!("daypass_maintenance_last_success_age_seconds", "job" => job).set(age);
+    }
+}
+
+fn seconds(millis: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "exact for longer than anything of ours lasts")]
+    let millis = millis as f64;
+    millis / 1000.0
+}
+
+/// A run ended.
+pub fn run_finished(run: &Run) {
     let outcome = run.outcome.map(|outcome| outcome.to_value()).unwrap_or_default();
     metrics::counter!("daypass_maintenance_runs_total", "job" => run.job.clone(), "outcome" => outcome.clone())
         .increment(1);
-    for (reason, deleted) in [("expired", run.deleted_expired), ("revoked", run.deleted_revoked)] {
-        metrics::counter!("daypass_purge_deleted_total", "reason" => reason).increment(deleted.unsigned_abs());
+    if run.job == Job::Purge.name() {
+        let deleted =
+            [("expired", run.deleted_expired), ("revoked", run.deleted_revoked), ("other", run.deleted_other)];
+        for (reason, deleted) in deleted {
+            metrics::counter!("daypass_purge_deleted_total", "reason" => reason).increment(deleted.unsigned_abs());
+        }
+        if let Some(backlog) = run.backlog {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+            metrics::gauge!("daypass_purge_backlog").set(backlog as f64);
+        }
     }
-    if let (Some(Outcome::Done), Some(finished)) = (run.outcome, run.finished_at) {
-        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are exact in a double")]
-        let seconds = (finished.millis() / 1000) as f64;
-        metrics::gauge!("daypass_maintenance_last_success_timestamp_seconds", "job" => run.job.clone()).set(seconds);
-    }
-    let (deleted, took) =
-        (run.deleted_expired + run.deleted_revoked, run.finished_at.map(|end| end.millis_since(run.started_at)));
+    let (job, deleted) = (&run.job, run.deleted());
+    let took = run.finished_at.map(|end| end.millis_since(run.started_at));
     if matches!(run.outcome, Some(Outcome::Failed | Outcome::Clock)) {
-        tracing::error!(run_id = %run.id, error = run.error, deleted, "the purge did not do its work");
+        tracing::error!(job, run_id = %run.id, error = run.error, deleted, "maintenance did not do its work");
+    } else if run.outcome == Some(Outcome::LostLease) {
+        tracing::warn!(job, run_id = %run.id, deleted, "another took over: this process was not heard of for too long");
     } else if deleted > 0 {
-        tracing::info!(run_id = %run.id, outcome, deleted, duration_ms = took, "purged");
+        tracing::info!(job, run_id = %run.id, outcome, deleted, duration_ms = took, backlog = run.backlog, "maintenance");
     } else {
-        tracing::debug!(run_id = %run.id, outcome, "nothing to purge");
+        tracing::debug!(job, run_id = %run.id, outcome, "maintenance: nothing to do");
     }
 }

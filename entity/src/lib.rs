@@ -1,6 +1,6 @@
 //! What a row is: Daypass's tables, the types of their columns, and the one rule that says when a token works.
 //!
-//! - [`token`], [`user`], [`attempt`], [`change`], [`maintenance_run`]: one file a table.
+//! - [`token`], [`user`], [`attempt`], [`change`], [`maintenance_run`], [`maintenance_job`]: one file a table.
 //! - [`Timestamp`], [`Scopes`], [`TokenDigest`]: what a column holds, checked once, when it is made.
 //! - [`expiry`]: when a token works, as Rust and as a SQL condition side by side.
 //!
@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod change;
 mod digest;
 pub mod expiry;
+pub mod maintenance_job;
 pub mod maintenance_run;
 mod password_hash;
 mod scopes;

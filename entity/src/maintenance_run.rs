@@ -28,6 +28,8 @@ pub enum Outcome {
     Budget,
     /// It was asked to stop.
     Cancelled,
+    /// Its process died, or another took over because it had not been heard of for too long.
+    LostLease,
     /// The clock had jumped: what looks stale may not be.
     Clock,
     /// An error ended it.
@@ -58,6 +60,8 @@ pub struct Model {
     pub deleted_expired: i64,
     /// Rows deleted because they had been revoked.
     pub deleted_revoked: i64,
+    /// Whatever else the job did away with.
+    pub deleted_other: i64,
     /// Transactions it took.
     pub batches: i64,
     /// The longest of them, in milliseconds.
@@ -69,3 +73,21 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Whether it worked by a clock that it accepted. A run that was refused, or did not come to its end, proves nothing about
+    /// the time.
+    pub fn accepted_its_clock(&self) -> bool {
+        matches!(self.outcome, Some(Outcome::Done | Outcome::Budget))
+    }
+
+    /// When it had got everything done, if it did.
+    pub fn succeeded_at(&self) -> Option<Timestamp> {
+        self.finished_at.filter(|_| self.outcome == Some(Outcome::Done))
+    }
+
+    /// How many rows it did away with.
+    pub fn deleted(&self) -> i64 {
+        self.deleted_expired + self.deleted_revoked + self.deleted_other
+    }
+}

@@ -12,6 +12,9 @@ mod m20261124_000003_attempt;
 mod m20261124_000004_maintenance_run;
 mod m20261124_000005_change;
 mod m20261124_000006_attempt_expires_at;
+mod m20261125_000007_maintenance_job;
+mod m20261125_000008_maintenance_indexes;
+mod m20261125_000009_token_owner;
 mod table;
 
 /// All steps, oldest first.
@@ -28,6 +31,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000004_maintenance_run::Migration),
             Box::new(m20261124_000005_change::Migration),
             Box::new(m20261124_000006_attempt_expires_at::Migration),
+            Box::new(m20261125_000007_maintenance_job::Migration),
+            Box::new(m20261125_000008_maintenance_indexes::Migration),
+            Box::new(m20261125_000009_token_owner::Migration),
         ]
     }
 }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
+    db::{Engine, dialect},
     error::Error,
     id,
     token::{Kind, Owner, revoke},
@@ -140,13 +141,14 @@ pub async fn change(app: &Arc<App>, id: Uuid, change: Change, now: Timestamp) ->
     };
     let (scopes, disabled) = (change.scopes, change.disabled);
     let shared = Arc::clone(app);
+    let engine = app.db.engine();
     write(app, move |write| {
         Box::pin(async move {
             let mut row = lock(write, id).await?;
             let ends_tokens = hash.is_some() || disabled == Some(true);
             if let Some(scopes) = scopes {
                 row.scopes = scopes;
-                write.changed(unrevoked(write, id).await?);
+                write.changed(unrevoked(write, engine, id).await?);
             }
             if let Some(hash) = hash {
                 row.password_hash = Some(hash);
@@ -169,11 +171,11 @@ pub async fn change(app: &Arc<App>, id: Uuid, change: Change, now: Timestamp) ->
 }
 
 /// The tokens that are remembered with their user's scopes.
-async fn unrevoked(write: &Write<'_>, user: Uuid) -> Result<Vec<Uuid>, DbErr> {
+async fn unrevoked(write: &Write<'_>, engine: Engine, user: Uuid) -> Result<Vec<Uuid>, DbErr> {
     token::Entity::find()
         .select_only()
         .column(token::Column::Id)
-        .filter(token::Column::UserId.eq(user))
+        .filter(dialect::tokens_of(engine, user))
         .filter(token::Column::RevokedAt.is_null())
         .into_tuple()
         .all(write.txn())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use entity::{Timestamp, maintenance_run::Outcome};
+use entity::Timestamp;
 use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
@@ -16,7 +16,7 @@ use crate::{
     clock::TOLERATED_SKEW,
     db::migrate,
     error::{Error, Storage},
-    maintenance::history,
+    maintenance::health,
     telemetry,
 };
 
@@ -148,28 +148,15 @@ fn clock(app: &App, database: Timestamp) -> Part {
     }
 }
 
-/// A purge that fails must not take the service out of service; it must be seen.
+/// Maintenance that ails must not take the service out of service; it must be seen.
 async fn maintenance(app: &App) -> Part {
-    match ailment(app, app.clock.now()).await {
-        Ok(None) => well("maintenance"),
-        Ok(Some(why)) => ailing("maintenance", Condition::Degraded, why),
-        Err(error) => ailing("maintenance", Condition::Degraded, error.to_string()),
+    match health::all(app, app.clock.now()).await {
+        Ok(jobs) => match jobs.into_iter().find_map(|job| job.ailment) {
+            None => well("maintenance"),
+            Some(why) => ailing("maintenance", Condition::Degraded, why),
+        },
+        Err(error) => ailing("maintenance", Condition::Degraded, Storage::from(error).to_string()),
     }
-}
-
-/// What would keep the next purge from working, or kept the last one: by the records that the purge itself goes by.
-async fn ailment(app: &App, now: Timestamp) -> Result<Option<String>, Storage> {
-    if let Some(baseline) = history::baseline(app.db.reader(), "purge").await?
-        && baseline.started_at.millis_since(now) > TOLERATED_SKEW
-    {
-        return Ok(Some(format!(
-            "the clock is behind the last purge's, which began {}; if it is right now, run `daypass purge --force`",
-            baseline.started_at
-        )));
-    }
-    let newest = history::newest(app.db.reader(), "purge", now).await?;
-    let failed = newest.filter(|run| matches!(run.outcome, Some(Outcome::Failed | Outcome::Clock)));
-    Ok(failed.map(|run| format!("the last purge did not do its work: {}", run.error.unwrap_or_default())))
 }
 
 fn well(name: &str) -> Part {

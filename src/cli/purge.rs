@@ -1,19 +1,23 @@
 //! `daypass purge`: delete what is stale, now.
 
-use std::io::IsTerminal;
+use std::{
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use entity::maintenance_run::{Model as Run, Outcome, Trigger};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-use super::{Common, Failure, print};
+use super::{Common, Failure, print, stop_signal};
 use crate::{
     api::v1::maintenance::{MaintenanceRun, PurgePreview},
     maintenance::{
-        self,
-        preview::{self, Preview},
-        purge::Progress,
+        self, Manner,
+        job::Job,
+        preview::{self, Count, Preview},
         state::NotStarted,
+        task::Progress,
     },
 };
 
@@ -30,38 +34,95 @@ pub(super) struct Purge {
 impl Purge {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
         let app = common.open().await?;
-        let preview = preview::preview(&app, app.clock.now()).await?;
         if self.dry_run {
-            show_preview(common, preview);
+            show_preview(common, preview::preview(&app, app.clock.now()).await?);
             return Ok(());
         }
-        let run = match maintenance::run(&app, Trigger::Cli, self.force, bar(&preview)).await {
+        let expected = preview::backlog(&app, app.clock.now()).await?;
+        let (stop, stopped) = (stop_signal()?, app.maintenance.stop.clone());
+        tokio::spawn(async move {
+            stop.await;
+            stopped.cancel();
+        });
+        let manner = Manner { force: self.force, unhurried: true, ..Manner::default() };
+        let run = match maintenance::run(&app, Job::Purge, Trigger::Cli, manner, &mut *progress(expected)).await {
             Ok(run) => run,
             Err(NotStarted::Failed(error)) => return Err(error.into()),
-            Err(running @ NotStarted::Running(_)) => return Err(Failure::Other(running.to_string())),
+            Err(running @ (NotStarted::Running(_) | NotStarted::Served)) => {
+                return Err(Failure::Other(running.to_string()));
+            }
         };
-        let failed = matches!(run.outcome, Some(Outcome::Failed | Outcome::Clock)).then(|| run.error.clone()).flatten();
+        app.db.close().await;
+        let failed = failure(&run);
         show_run(common, run);
-        failed.map_or(Ok(()), |why| Err(Failure::Other(format!("the purge did not do its work: {why}"))))
+        failed.map_or(Ok(()), |why| Err(Failure::Other(why)))
     }
 }
 
-/// A bar that fills with each batch.
-struct Bar(ProgressBar);
+fn failure(run: &Run) -> Option<String> {
+    match run.outcome {
+        Some(Outcome::Done | Outcome::Budget) => None,
+        Some(Outcome::Cancelled) => Some("the purge was stopped before it was done".to_owned()),
+        Some(Outcome::LostLease) => Some("another process took the purge over".to_owned()),
+        Some(Outcome::Clock | Outcome::Failed) | None => {
+            Some(format!("the purge did not do its work: {}", run.error.as_deref().unwrap_or_default()))
+        }
+    }
+}
 
-fn bar(preview: &Preview) -> Bar {
+/// A bar on a terminal; elsewhere, such as in a log, a line now and then.
+fn progress(expected: Count) -> Box<dyn Progress> {
     if !std::io::stderr().is_terminal() {
-        return Bar(ProgressBar::hidden());
+        return Box::new(Lines { expected, began: Instant::now(), told: Instant::now() });
     }
-    let template = "{bar:40} {pos}/{len} rows  {per_sec}  {eta} left";
+    let template = "{bar:40} {human_pos}/{human_len} tokens  {per_sec}  {eta} left";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    Bar(ProgressBar::new(preview.expired + preview.revoked).with_style(style))
+    Box::new(Bar(ProgressBar::new(expected.rows).with_style(style)))
 }
+
+fn tokens(run: &Run) -> u64 {
+    (run.deleted_expired + run.deleted_revoked).unsigned_abs()
+}
+
+struct Bar(ProgressBar);
 
 impl Progress for Bar {
     fn batch(&mut self, run: &Run) {
-        self.0.set_position((run.deleted_expired + run.deleted_revoked).unsigned_abs());
+        let deleted = tokens(run);
+        // What was expected may have been an estimate, and more may have come since.
+        self.0.set_length(self.0.length().unwrap_or(0).max(deleted));
+        self.0.set_position(deleted);
     }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+struct Lines {
+    expected: Count,
+    began: Instant,
+    told: Instant,
+}
+
+impl Progress for Lines {
+    fn batch(&mut self, run: &Run) {
+        if self.told.elapsed() < Duration::from_secs(5) {
+            return;
+        }
+        self.told = Instant::now();
+        let (deleted, seconds) = (tokens(run), self.began.elapsed().as_secs().max(1));
+        let rate = deleted / seconds;
+        let left = self.expected.rows.saturating_sub(deleted) / rate.max(1);
+        eprintln!("purged {deleted} of {} tokens, {rate}/s, {left} s left", about(self.expected));
+    }
+}
+
+fn about(count: Count) -> String {
+    let number = HumanCount(count.rows);
+    if count.estimated { format!("about {number}") } else { number.to_string() }
 }
 
 fn show_preview(common: &Common, preview: Preview) {
@@ -69,12 +130,12 @@ fn show_preview(common: &Common, preview: Preview) {
         print::json(&PurgePreview::from(preview));
         return;
     }
-    println!("would delete {} expired and {} revoked tokens", preview.expired, preview.revoked);
+    println!("would delete {} expired and {} revoked tokens", about(preview.expired), about(preview.revoked));
     if let Some(oldest) = preview.oldest {
         println!("the oldest of them ended {oldest}");
     }
-    let Preview { within_1h, within_24h, within_7d, .. } = preview;
-    println!("more become purgeable: {within_1h} within 1 h, {within_24h} within 24 h, {within_7d} within 7 d");
+    let [hour, day, week] = [preview.within_1h, preview.within_24h, preview.within_7d].map(about);
+    println!("more become purgeable: {hour} within 1 h, {day} within 24 h, {week} within 7 d");
 }
 
 fn show_run(common: &Common, run: Run) {

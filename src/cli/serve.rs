@@ -4,12 +4,9 @@ use std::{env::VarError, net::SocketAddr, sync::Arc};
 
 use clap::Args;
 use entity::Scopes;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 
-use super::{Command, Common, Failure, require_schema};
+use super::{Command, Common, Failure, require_schema, stop_signal};
 use crate::{
     account::{
         password::{self, Password},
@@ -131,16 +128,4 @@ async fn first_admin(app: &Arc<App>) -> Result<(), Failure> {
         Err(error) => return Err(error.into()),
     }
     Ok(())
-}
-
-/// Completes when the process is asked to stop.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -375,18 +375,28 @@ impl Default for Limits {
 pub struct Maintenance {
     /// When the purge runs: cron with seconds, in UTC; [`schedule::Schedule`] reads it.
     pub purge_schedule: String,
+    /// When notes of changes go that every replica has seen; like all schedules here, away from the others.
+    pub changes_schedule: String,
+    /// When counters of attempts go whose window is over.
+    pub counters_schedule: String,
+    /// When secrets go whose overlap after a rotation is over.
+    pub rotations_schedule: String,
+    /// When the records of old runs go.
+    pub history_schedule: String,
+    /// When `SQLite` gives back space, empties its log and looks at its statistics; servers do so themselves.
+    pub sqlite_schedule: String,
     /// For how long an expired token is kept. A day: support can still say "it expired", not "it never was".
     #[serde(with = "units::duration")]
     pub retain_expired: Duration,
     /// For how long a revoked token is kept.
     #[serde(with = "units::duration")]
     pub retain_revoked: Duration,
-    /// Rows deleted in one transaction. Small, so that nobody waits long behind it.
+    /// Rows deleted in one transaction at most; fewer where they take longer than 25 ms, so that nobody waits long behind it.
     pub batch_size: u64,
-    /// How long one purge may take; the next goes on from there.
+    /// How long one run may take; the next goes on from there, at once.
     #[serde(with = "units::duration")]
     pub max_run: Duration,
-    /// For how long the record of a purge is kept.
+    /// For how long the record of a run is kept.
     #[serde(with = "units::duration")]
     pub keep_runs: Duration,
 }
@@ -395,12 +405,31 @@ impl Default for Maintenance {
     fn default() -> Self {
         Self {
             purge_schedule: "0 */5 * * * *".to_owned(),
+            changes_schedule: "30 1/5 * * * *".to_owned(),
+            counters_schedule: "0 2/10 * * * *".to_owned(),
+            rotations_schedule: "0 3/10 * * * *".to_owned(),
+            history_schedule: "0 13 * * * *".to_owned(),
+            sqlite_schedule: "0 48 * * * *".to_owned(),
             retain_expired: days(1),
             retain_revoked: days(1),
             batch_size: 1000,
             max_run: Duration::from_mins(1),
             keep_runs: days(30),
         }
+    }
+}
+
+impl Maintenance {
+    /// All schedules, with their keys.
+    pub fn schedules(&self) -> [(&'static str, &str); 6] {
+        [
+            ("maintenance.purge_schedule", &self.purge_schedule),
+            ("maintenance.changes_schedule", &self.changes_schedule),
+            ("maintenance.counters_schedule", &self.counters_schedule),
+            ("maintenance.rotations_schedule", &self.rotations_schedule),
+            ("maintenance.history_schedule", &self.history_schedule),
+            ("maintenance.sqlite_schedule", &self.sqlite_schedule),
+        ]
     }
 }
 

@@ -107,14 +107,30 @@ fn limits() -> impl Strategy<Value = Limits> {
 fn maintenance() -> impl Strategy<Value = Maintenance> {
     let schedule = "[0-5]?[0-9] {1,3}[0-5]?[0-9] \\*/[1-9] (\\*|[1-9]) \\* (\\*|MON-FRI)";
     let retain = || (0..3_000_000_000_u64, 0..1_000_000_000_u32).prop_map(|(secs, nanos)| Duration::new(secs, nanos));
-    (schedule, retain(), retain(), 1..=100_000_u64, millis(1000..1_000_000), seconds(3600..1_000_000)).prop_map(
-        |(purge_schedule, retain_expired, retain_revoked, batch_size, max_run, keep_runs)| Maintenance {
-            purge_schedule,
-            retain_expired,
-            retain_revoked,
-            batch_size,
-            max_run,
-            keep_runs,
+    let schedules = [schedule; 6];
+    (schedules, retain(), retain(), 1..=100_000_u64, millis(1000..1_000_000), seconds(3600..1_000_000)).prop_map(
+        |(schedules, retain_expired, retain_revoked, batch_size, max_run, keep_runs)| {
+            let [
+                purge_schedule,
+                changes_schedule,
+                counters_schedule,
+                rotations_schedule,
+                history_schedule,
+                sqlite_schedule,
+            ] = schedules;
+            Maintenance {
+                purge_schedule,
+                changes_schedule,
+                counters_schedule,
+                rotations_schedule,
+                history_schedule,
+                sqlite_schedule,
+                retain_expired,
+                retain_revoked,
+                batch_size,
+                max_run,
+                keep_runs,
+            }
         },
     )
 }

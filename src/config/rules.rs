@@ -7,7 +7,6 @@ use super::{
     schedule::Schedule,
     units::{duration_text, size_text},
 };
-
 /// A rule that a value breaks.
 #[derive(Debug)]
 pub struct Broken {
@@ -142,10 +141,11 @@ fn limits(limits: &Limits) -> Verdict {
 }
 
 fn maintenance(maintenance: &Maintenance) -> Verdict {
-    let schedule = &maintenance.purge_schedule;
-    let (key, right) = ("maintenance.purge_schedule", "a cron expression on one line, such as \"0 */5 * * * *\"");
-    require(!schedule.contains(char::is_control), key, right)?;
-    Schedule::parse(schedule).map_err(|bad| Broken { key: key.to_owned(), right: bad.to_string() })?;
+    for (key, schedule) in maintenance.schedules() {
+        let right = "a cron expression on one line, such as \"0 */5 * * * *\"";
+        require(!schedule.contains(char::is_control), key, right)?;
+        Schedule::parse(schedule).map_err(|bad| Broken { key: key.to_owned(), right: bad.to_string() })?;
+    }
     number("maintenance.batch_size", maintenance.batch_size, 1..=100_000)?;
     at_least("maintenance.max_run", maintenance.max_run, SECOND)?;
     at_least("maintenance.keep_runs", maintenance.keep_runs, HOUR)

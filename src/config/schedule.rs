@@ -1,5 +1,6 @@
-//! When the purge runs.
+//! When a job runs.
 
+use chrono::{DateTime, Utc};
 use croner::{
     Cron,
     parser::{CronParser, Seconds},
@@ -39,10 +40,18 @@ impl Schedule {
 
     /// The first time it comes after `now`.
     pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        // croner keeps the fraction of the second it starts from.
-        let whole = Timestamp::from_millis(now.millis() - now.millis().rem_euclid(1000));
-        self.cron.find_next_occurrence(&whole.to_chrono()?, false).ok().map(Timestamp::from)
+        self.cron.find_next_occurrence(&whole_second(now)?, false).ok().map(Timestamp::from)
     }
+
+    /// The last time it came, `now` included.
+    pub fn last_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.cron.find_previous_occurrence(&whole_second(now)?, true).ok().map(Timestamp::from)
+    }
+}
+
+/// croner keeps the fraction of the second it starts from.
+fn whole_second(now: Timestamp) -> Option<DateTime<Utc>> {
+    Timestamp::from_millis(now.millis() - now.millis().rem_euclid(1000)).to_chrono()
 }
 
 #[cfg(test)]
@@ -55,6 +64,10 @@ mod tests {
         let every_five = Schedule::parse("0 */5 * * * *").unwrap();
         let next = every_five.next_after("2026-11-24T09:03:10.387Z".parse().unwrap());
         assert_eq!(next, Some("2026-11-24T09:05:00Z".parse().unwrap()));
+        let last = |now: &str| every_five.last_until(now.parse().unwrap());
+        assert_eq!(last("2026-11-24T09:03:10.387Z"), Some("2026-11-24T09:00:00Z".parse().unwrap()));
+        assert_eq!(last("2026-11-24T09:05:00.001Z"), Some("2026-11-24T09:05:00Z".parse().unwrap()));
+        assert_eq!(last("2026-11-24T09:04:59.999Z"), Some("2026-11-24T09:00:00Z".parse().unwrap()));
     }
 
     #[test]

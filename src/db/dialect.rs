@@ -1,10 +1,12 @@
 //! Every statement that the three engines do not share. Besides this file only `db`'s own asks which one it talks to: to
 //! open it, to begin a transaction, and to keep a statement's text for each.
 
+use entity::token;
 use sea_orm::{
-    ColumnTrait, Condition,
-    sea_query::{DeleteStatement, Expr, ExprTrait, LockBehavior, LockType, Order, Query},
+    ColumnTrait, Condition, DatabaseBackend, Statement,
+    sea_query::{DeleteStatement, Expr, ExprTrait, LockBehavior, LockType, Order, Query, UpdateStatement},
 };
+use uuid::Uuid;
 
 use super::Engine;
 
@@ -22,7 +24,8 @@ pub const READ_COMMITTED_MYSQL: &str = "SET SESSION TRANSACTION ISOLATION LEVEL 
 /// The same.
 pub const READ_COMMITTED_POSTGRES: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-/// Deletes at most `limit` rows that meet `condition`, in the order of `column`; `key` is the table's primary key.
+/// Deletes at most `limit` rows that meet `condition`, in the order of `column`, if `also` is true; `key` is the table's primary
+/// key.
 ///
 /// MariaDB limits a DELETE itself; the others delete what a limited SELECT names, PostgreSQL by the rows' places
 /// (three to five times as fast as by key) and stepping over rows that somebody else holds. The condition stands in
@@ -33,24 +36,79 @@ pub fn delete_some<C: ColumnTrait>(
     condition: Condition,
     column: C,
     limit: u64,
+    also: Condition,
 ) -> DeleteStatement {
-    let table = C::EntityName::default();
     let mut delete = Query::delete();
-    delete.from_table(table).cond_where(condition.clone());
-    if engine == Engine::MySql {
-        return delete.order_by(column, Order::Asc).limit(limit).to_owned();
+    delete.from_table(C::EntityName::default()).cond_where(condition.clone()).cond_where(also);
+    match chosen(engine, key, condition, column, limit) {
+        Some(chosen) => delete.and_where(chosen).to_owned(),
+        None => delete.order_by(column, Order::Asc).limit(limit).to_owned(),
     }
+}
+
+/// Sets columns of at most `limit` rows, chosen like those of [`delete_some`].
+pub fn update_some<C: ColumnTrait>(
+    engine: Engine,
+    key: C,
+    values: impl IntoIterator<Item = (C, Expr)>,
+    condition: Condition,
+    column: C,
+    limit: u64,
+    also: Condition,
+) -> UpdateStatement {
+    let mut update = Query::update();
+    update.table(C::EntityName::default()).values(values).cond_where(condition.clone()).cond_where(also);
+    match chosen(engine, key, condition, column, limit) {
+        Some(chosen) => update.and_where(chosen).to_owned(),
+        None => update.order_by(column, Order::Asc).limit(limit).to_owned(),
+    }
+}
+
+/// The condition that a row is one of those; none where the statement itself can be limited.
+fn chosen<C: ColumnTrait>(engine: Engine, key: C, condition: Condition, column: C, limit: u64) -> Option<Expr> {
     let mut chosen = Query::select();
-    chosen.from(table).cond_where(condition).order_by(column, Order::Asc).limit(limit);
-    if engine == Engine::Postgres {
-        chosen.expr(Expr::cust("ctid")).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-        delete
-            .and_where(Expr::cust_with_exprs("ctid = ANY(ARRAY($1))", [Expr::SubQuery(None, Box::new(chosen.into()))]));
-    } else {
-        chosen.column(key);
-        delete.and_where(Expr::col(key).in_subquery(chosen));
+    chosen.from(C::EntityName::default()).cond_where(condition).order_by(column, Order::Asc).limit(limit);
+    match engine {
+        Engine::MySql => None,
+        Engine::Postgres => {
+            chosen.expr(Expr::cust("ctid")).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+            Some(Expr::cust_with_exprs("ctid = ANY(ARRAY($1))", [Expr::SubQuery(None, Box::new(chosen.into()))]))
+        }
+        Engine::Sqlite => {
+            chosen.column(key);
+            Some(Expr::col(key).in_subquery(chosen))
+        }
     }
-    delete
+}
+
+/// The condition that a token is this user's, whose id may be that of a row at hand.
+///
+/// `SQLite` has a table for it instead of an index, see the migration that made it.
+pub fn tokens_of(engine: Engine, user: impl Into<Expr>) -> Condition {
+    if engine != Engine::Sqlite {
+        return token::Column::UserId.into_expr().eq(user).into();
+    }
+    let mut theirs = Query::select();
+    theirs.column("id").from("token_owner").and_where(Expr::col("user_id").eq(user));
+    Expr::col((token::Entity, token::Column::Id)).in_subquery(theirs).into()
+}
+
+/// Asks for the entry of that table that is so many places after another.
+pub fn nth_owner_after((user, token): (Uuid, Uuid), places: u64) -> Statement {
+    let text = "SELECT user_id, id FROM token_owner WHERE (user_id, id) > (?, ?) ORDER BY user_id, id LIMIT 1 OFFSET ?";
+    Statement::from_sql_and_values(
+        DatabaseBackend::Sqlite,
+        text,
+        [user.into(), token.into(), places.saturating_sub(1).into()],
+    )
+}
+
+/// Deletes the entries after the first, up to the last, whose token is no more.
+pub fn owners_of_nothing(first: (Uuid, Uuid), last: (Uuid, Uuid)) -> Statement {
+    let text = "DELETE FROM token_owner WHERE (user_id, id) > (?, ?) AND (user_id, id) <= (?, ?) \
+                AND NOT EXISTS (SELECT 1 FROM token WHERE token.id = token_owner.id)";
+    let values = [first.0.into(), first.1.into(), last.0.into(), last.1.into()];
+    Statement::from_sql_and_values(DatabaseBackend::Sqlite, text, values)
 }
 
 /// Takes the lock under which schema steps run, so that replicas that start together do not race; answers 1 if it was to

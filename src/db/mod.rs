@@ -209,7 +209,7 @@ fn queued(readers: DatabaseConnection, writer: DatabaseConnection, settings: &Se
 }
 
 /// How long `SQLite` waits for a lock that another process holds, such as the command line beside the server.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
 fn options(url: &str, settings: &Settings) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);

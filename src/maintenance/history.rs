@@ -6,17 +6,18 @@ use entity::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    QueryOrder, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
+use super::job::Job;
 use crate::{clock::TOLERATED_SKEW, error::Error, id};
 
 /// A run that begins now.
-pub fn begun(job: &str, replica: &str, trigger: Trigger, now: Timestamp) -> Run {
+pub fn begun(job: Job, replica: &str, trigger: Trigger, now: Timestamp) -> Run {
     Run {
         id: id::new(now),
-        job: job.to_owned(),
+        job: job.name().to_owned(),
         replica: replica.to_owned(),
         trigger,
         started_at: now,
@@ -24,6 +25,7 @@ pub fn begun(job: &str, replica: &str, trigger: Trigger, now: Timestamp) -> Run 
         outcome: None,
         deleted_expired: 0,
         deleted_revoked: 0,
+        deleted_other: 0,
         batches: 0,
         slowest_batch_ms: 0,
         backlog: None,
@@ -37,10 +39,24 @@ pub async fn record(db: &impl ConnectionTrait, run: Run) -> Result<(), DbErr> {
     maintenance_run::Entity::insert(run).exec_without_returning(db).await.map(drop)
 }
 
-/// Writes how a run ended.
+/// Writes how a run goes, or how it ended.
 pub async fn update(db: &impl ConnectionTrait, run: Run) -> Result<(), DbErr> {
     let run = run.into_active_model().reset_all();
     maintenance_run::Entity::update(run).exec_without_returning(db).await.map(drop)
+}
+
+/// Closes the record of a run that was found dead.
+pub async fn close(db: &impl ConnectionTrait, dead: Uuid, by: &str, now: Timestamp) -> Result<(), DbErr> {
+    let error = format!("it was not heard of any more: its process died or lost the database; found by {by}");
+    maintenance_run::Entity::update_many()
+        .col_expr(maintenance_run::Column::FinishedAt, Expr::value(now))
+        .col_expr(maintenance_run::Column::Outcome, Expr::value(Outcome::LostLease))
+        .col_expr(maintenance_run::Column::Error, Expr::value(error))
+        .filter(maintenance_run::Column::Id.eq(dead))
+        .filter(maintenance_run::Column::FinishedAt.is_null())
+        .exec(db)
+        .await
+        .map(drop)
 }
 
 /// The run of this id.
@@ -49,9 +65,20 @@ pub async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<Run, Error> {
     run.ok_or(Error::NotFound("maintenance run"))
 }
 
-/// One page of runs, newest first: begun before the one named by `after`.
-pub async fn page(db: &impl ConnectionTrait, after: Option<Uuid>, limit: u64) -> Result<Vec<Run>, DbErr> {
+/// The runs of these ids, in any order.
+pub async fn of(db: &impl ConnectionTrait, ids: impl IntoIterator<Item = Uuid>) -> Result<Vec<Run>, DbErr> {
+    maintenance_run::Entity::find().filter(maintenance_run::Column::Id.is_in(ids)).all(db).await
+}
+
+/// One page of runs, of one job if one is named, newest first: begun before the one named by `after`.
+pub async fn page(
+    db: &impl ConnectionTrait,
+    job: Option<Job>,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Run>, DbErr> {
     maintenance_run::Entity::find()
+        .filter(Condition::all().add_option(job.map(|job| maintenance_run::Column::Job.eq(job.name()))))
         .filter(Condition::all().add_option(after.map(|id| maintenance_run::Column::Id.lt(id))))
         .order_by_desc(maintenance_run::Column::Id)
         .limit(limit)
@@ -59,31 +86,9 @@ pub async fn page(db: &impl ConnectionTrait, after: Option<Uuid>, limit: u64) ->
         .await
 }
 
-/// The newest run of a job that worked by a clock it accepted: what later clocks are compared with. A run that was
-/// refused, or did not come to its end, proves nothing about the time.
-pub async fn baseline(db: &impl ConnectionTrait, job: &str) -> Result<Option<Run>, DbErr> {
-    newest_of(job).filter(maintenance_run::Column::Outcome.is_in([Outcome::Done, Outcome::Budget])).one(db).await
-}
-
-/// The newest run of a job, but for those [`from_the_future`].
-pub async fn newest(db: &impl ConnectionTrait, job: &str, now: Timestamp) -> Result<Option<Run>, DbErr> {
-    newest_of(job).filter(from_the_future(now).not()).one(db).await
-}
-
-/// The newest run of a job that got everything done.
-pub async fn last_done(db: &impl ConnectionTrait, job: &str) -> Result<Option<Run>, DbErr> {
-    newest_of(job).filter(maintenance_run::Column::Outcome.eq(Outcome::Done)).one(db).await
-}
-
 /// Runs that began after `now`, by more than clocks may differ: a clock that was ahead wrote them.
 pub fn from_the_future(now: Timestamp) -> Condition {
     let farthest = Timestamp::from_millis(now.millis() + TOLERATED_SKEW + 1);
     // The key of a run carries the instant it began at.
     maintenance_run::Column::Id.gte(id::first_of(farthest)).into()
-}
-
-fn newest_of(job: &str) -> Select<maintenance_run::Entity> {
-    maintenance_run::Entity::find()
-        .filter(maintenance_run::Column::Job.eq(job))
-        .order_by_desc(maintenance_run::Column::Id)
 }

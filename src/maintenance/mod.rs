@@ -1,24 +1,37 @@
-//! Housekeeping: deleting what is stale, on a schedule or when asked, and a record of what was done.
+//! Housekeeping: deleting what is stale and the like, on schedules or when asked, and a record of what was done.
 //!
-//! - [`mod@stale`] says which tokens are to go, `leftovers` what besides; [`mod@purge`] is the step, a plain function
-//!   that deletes them in short transactions;
+//! - [`mod@job`] lists the jobs, and which function each is; [`mod@purge`] is the one that deletes tokens, of which
+//!   [`mod@stale`] says which are to go, `owners` what they leave behind on `SQLite`; `leftovers` and `sqlite` are the others;
+//! - `task` is a run under way: short transactions, and what may stop it between them; [`mod@lease`] sees to it that there is
+//!   one at a time, wherever it runs; [`mod@sanity`] that it works by no clock that jumped;
 //! - [`mod@scheduler`] is the loop around it; when that goes round is a setting, [`mod@schedule`];
-//! - [`mod@state`] is the one place for a run in this process;
-//! - [`mod@history`] and [`mod@preview`] tell what was done and what would be.
+//! - [`mod@state`] is what this process knows; [`mod@health`], [`mod@history`] and [`mod@preview`] tell how it goes, what was
+//!   done, and what would be.
 //!
 //! Validity never rests on any of this: an expired token is refused whether or not its row is still there.
 
+pub mod health;
 pub mod history;
+pub mod job;
+pub mod lease;
 mod leftovers;
+mod owners;
 pub mod preview;
 pub mod purge;
+pub mod sanity;
 pub mod scheduler;
+mod sqlite;
 pub mod stale;
 pub mod state;
+pub mod task;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use entity::maintenance_run::{Model as Run, Trigger};
+use entity::{
+    Timestamp,
+    maintenance_run::{Model as Run, Outcome, Trigger},
+};
+use sea_orm::DbErr;
 
 pub use crate::config::schedule;
 use crate::{
@@ -26,39 +39,129 @@ use crate::{
     error::{Error, Storage},
     telemetry,
 };
-use purge::Progress;
-use state::{NotStarted, Place};
+use job::Job;
+use lease::{Lease, Taken};
+use state::NotStarted;
+use task::{Halt, Progress, Task};
 
-/// Purges now and waits for the end of it; `progress` is told after each batch. `force` purges by a clock that jumped.
-pub async fn run(app: &App, trigger: Trigger, force: bool, progress: impl Progress) -> Result<Run, NotStarted> {
-    let (run, place) = begin(app, trigger).await?;
-    Ok(carry_out(app, run, place, force, progress).await)
+/// How a run differs from the usual one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// The time of the schedule that it serves, if it does: once, whoever comes first.
+    pub tick: Option<Timestamp>,
+    /// Works by a clock that jumped.
+    pub force: bool,
+    /// Takes as long as it takes.
+    pub unhurried: bool,
 }
 
-/// Starts a purge and returns its record at once; it goes on by itself, and [`state::Maintenance::stop`] waits for it.
-pub async fn start(app: &Arc<App>, trigger: Trigger) -> Result<Run, NotStarted> {
-    let (run, place) = begin(app, trigger).await?;
-    let (shared, begun) = (Arc::clone(app), run.clone());
-    app.maintenance.tasks.spawn(async move { carry_out(&shared, begun, place, false, ()).await });
+/// Does a job now and waits for the end of it; `progress` is told after each batch.
+pub async fn run(
+    app: &App,
+    job: Job,
+    trigger: Trigger,
+    manner: Manner,
+    progress: &mut dyn Progress,
+) -> Result<Run, NotStarted> {
+    let (run, lease) = begin(app, job, trigger, manner.tick).await?;
+    Ok(carry_out(app, job, run, lease, manner, progress).await)
+}
+
+/// Does a job again and again for as long as its time runs out before its work: what is left does not wait for the schedule.
+async fn run_until_done(app: &App, job: Job, trigger: Trigger, manner: Manner) -> Result<Run, NotStarted> {
+    let mut run = run(app, job, trigger, manner, &mut ()).await?;
+    while run.outcome == Some(Outcome::Budget) && run.deleted() > 0 {
+        run = self::run(app, job, trigger, Manner { tick: None, ..manner }, &mut ()).await?;
+    }
     Ok(run)
 }
 
-/// Whoever asked may go away while this waits: then the place is free again.
-async fn begin(app: &App, trigger: Trigger) -> Result<(Run, Place), NotStarted> {
-    let run = history::begun("purge", &app.replica, trigger, app.clock.now());
-    let place = app.maintenance.reserve(&run)?;
-    history::record(app.db.writer(), run.clone()).await.map_err(Error::from)?;
-    Ok((run, place))
+/// Starts a job and returns the record of its run at once; it goes on by itself, and [`state::Maintenance::stop`] waits for it.
+pub async fn start(app: &Arc<App>, job: Job, trigger: Trigger) -> Result<Run, NotStarted> {
+    let (run, lease) = begin(app, job, trigger, None).await?;
+    let (shared, begun) = (Arc::clone(app), run.clone());
+    app.maintenance.tasks.spawn(async move {
+        let run = carry_out(&shared, job, begun, lease, Manner::default(), &mut ()).await;
+        if run.outcome == Some(Outcome::Budget)
+            && let Err(error) = run_until_done(&shared, job, trigger, Manner::default()).await
+        {
+            tracing::warn!(job = job.name(), %error, "what is left waits for its schedule");
+        }
+    });
+    Ok(run)
 }
 
-/// Purges, and records how it went.
-async fn carry_out(app: &App, mut run: Run, place: Place, force: bool, progress: impl Progress) -> Run {
-    purge::purge(app, &mut run, &app.maintenance.stop, force, progress).await;
-    run.finished_at = Some(app.clock.now());
-    if let Err(error) = history::update(app.db.writer(), run.clone()).await {
-        tracing::error!(run_id = %run.id, error = %Storage::from(error), "a purge's end was not recorded");
+/// Takes the lease and records that the run begins. Whoever asked may go away while this waits: then the lease ends by itself.
+async fn begin(app: &App, job: Job, trigger: Trigger, tick: Option<Timestamp>) -> Result<(Run, Lease), NotStarted> {
+    let run = history::begun(job, &app.replica, trigger, app.clock.now());
+    let (lease, dead) = match lease::take(app, job, &run, tick).await.map_err(Error::from)? {
+        Taken::Held(lease, dead) => (lease, dead),
+        Taken::Running(row) => return Err(NotStarted::Running(Box::new(row))),
+        Taken::Served => return Err(NotStarted::Served),
+    };
+    if let Some(dead) = dead {
+        tracing::warn!(job = job.name(), run_id = %dead, "a run was found dead, and is taken over");
+        history::close(app.db.writer(), dead, &app.replica, run.started_at).await.map_err(Error::from)?;
     }
-    drop(place);
-    telemetry::purge_finished(&run);
+    history::record(app.db.writer(), run.clone()).await.map_err(Error::from)?;
+    Ok((run, lease))
+}
+
+/// Does the work, and records how it went.
+async fn carry_out(
+    app: &App,
+    job: Job,
+    mut run: Run,
+    mut lease: Lease,
+    manner: Manner,
+    progress: &mut dyn Progress,
+) -> Run {
+    telemetry::lease(job.name(), true);
+    let (ended, position) = work(app, job, &mut run, &mut lease, manner, progress).await;
+    match ended {
+        Ok(()) => run.outcome = Some(Outcome::Done),
+        Err(Halt::Ended(outcome)) => run.outcome = Some(outcome),
+        Err(Halt::Failed(error)) => {
+            run.outcome = Some(Outcome::Failed);
+            run.error = Some(Storage::from(error).to_string());
+        }
+    }
+    run.finished_at = Some(app.clock.now());
+    if let Err(error) = close(app, &run, lease, position).await {
+        tracing::error!(run_id = %run.id, error = %Storage::from(error), "the end of a run was not recorded");
+    }
+    telemetry::lease(job.name(), false);
+    telemetry::run_finished(&run);
     run
+}
+
+async fn close(app: &App, run: &Run, lease: Lease, position: Option<String>) -> Result<(), DbErr> {
+    history::update(app.db.writer(), run.clone()).await?;
+    lease.release(&app.db, run, position).await
+}
+
+/// What the job does, unless the clock has jumped; and where it goes on next time.
+async fn work(
+    app: &App,
+    job: Job,
+    run: &mut Run,
+    lease: &mut Lease,
+    manner: Manner,
+    progress: &mut dyn Progress,
+) -> (Result<(), Halt>, Option<String>) {
+    match sanity::jump(app).await {
+        Ok(Some(jump)) if !manner.force => {
+            run.error = Some(jump);
+            return (Err(Halt::Ended(Outcome::Clock)), None);
+        }
+        Ok(_) => {}
+        Err(error) => return (Err(error.into()), None),
+    }
+    let position = match lease::of(&app.db, job).await {
+        Ok(row) => row.and_then(|row| row.position),
+        Err(error) => return (Err(error.into()), None),
+    };
+    let budget: Option<Duration> = (!manner.unhurried).then_some(app.config.maintenance.max_run);
+    let mut task = Task::new(app, run, lease, budget, position, progress);
+    (job.work(&mut task).await, task.position)
 }

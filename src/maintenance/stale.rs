@@ -9,6 +9,7 @@ use std::time::Duration;
 use entity::{Timestamp, expiry, token};
 use sea_orm::{ColumnTrait, Condition};
 
+use super::task::Count;
 use crate::{app::App, token::precision};
 
 /// How long a row that changed is left alone.
@@ -29,12 +30,29 @@ impl Reason {
 
     /// Which rows are stale for this reason at `now`.
     pub fn stale(self, app: &App, now: Timestamp) -> Condition {
-        let settings = &app.config.maintenance;
+        let cutoff = self.cutoff(app, now);
         let stale = match self {
-            Self::Expired => expiry::expired_before(now.minus(settings.retain_expired), precision(app)),
-            Self::Revoked => expiry::revoked_before(now.minus(settings.retain_revoked)),
+            Self::Expired => expiry::expired_before(cutoff, precision(app)),
+            Self::Revoked => expiry::revoked_before(cutoff),
         };
         stale.add(token::Column::ChangedAt.lt(now.minus(SETTLED)))
+    }
+
+    /// Before which instant they ended.
+    pub fn cutoff(self, app: &App, now: Timestamp) -> Timestamp {
+        let settings = &app.config.maintenance;
+        match self {
+            Self::Expired => now.minus(settings.retain_expired),
+            Self::Revoked => now.minus(settings.retain_revoked),
+        }
+    }
+
+    /// Which count of a run tells of them.
+    pub(super) fn count(self) -> Count {
+        match self {
+            Self::Expired => |run| &mut run.deleted_expired,
+            Self::Revoked => |run| &mut run.deleted_revoked,
+        }
     }
 
     /// The column whose index finds them, and whose order they go in.

@@ -19,7 +19,7 @@ use crate::{
     account::users,
     app::App,
     config::{AtLimit, KindPolicy},
-    db::sql::Sql,
+    db::{dialect, sql::Sql},
     error::{Error, Refusal},
     id,
     write::{Write, write},
@@ -290,7 +290,7 @@ async fn make_room(
         return Ok(());
     }
     let theirs = token::Entity::find()
-        .filter(token::Column::UserId.eq(owner.id))
+        .filter(dialect::tokens_of(app.db.engine(), owner.id))
         .filter(token::Column::Kind.eq(kind))
         .filter(expiry::active(now, precision(app)));
     let active = theirs.clone().count(write.txn()).await?;

@@ -1,5 +1,7 @@
 //! Looking through tokens.
 
+use std::time::Duration;
+
 use entity::{State, Timestamp, expiry, token};
 use sea_orm::{ColumnTrait, Condition, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -8,7 +10,7 @@ use super::{
     Held, Kind, Owner, precision,
     row::{Row, select},
 };
-use crate::app::App;
+use crate::{app::App, db::Engine};
 
 /// Which tokens are wanted; what is left out does not matter.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +34,7 @@ pub async fn page(
     now: Timestamp,
 ) -> Result<Vec<Held>, DbErr> {
     select()
-        .filter(condition(filter, now, precision(app)))
+        .filter(condition(filter, app.db.engine(), now, precision(app)))
         .filter(Condition::all().add_option(after.map(|id| token::Column::Id.lt(id))))
         .order_by_desc(token::Column::Id)
         .limit(limit)
@@ -42,10 +44,10 @@ pub async fn page(
         .map(|rows| rows.into_iter().map(Held::from).collect())
 }
 
-fn condition(filter: &Filter, now: Timestamp, precision: std::time::Duration) -> Condition {
+fn condition(filter: &Filter, engine: Engine, now: Timestamp, precision: Duration) -> Condition {
     let mut condition = Condition::all();
     if let Some(owner) = &filter.owner {
-        condition = condition.add(owner.tokens());
+        condition = condition.add(owner.tokens(engine));
     }
     if let Some(state) = filter.state {
         condition = condition.add(match state {

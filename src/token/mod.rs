@@ -26,7 +26,12 @@ use uuid::Uuid;
 pub use entity::{State, token::Kind};
 pub use held::{Held, HeldRef, LimitedBy};
 
-use crate::{app::App, error::Error, write::Write};
+use crate::{
+    app::App,
+    db::{Engine, dialect},
+    error::Error,
+    write::Write,
+};
 
 /// Whose tokens a question or a change is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +44,9 @@ pub enum Owner {
 
 impl Owner {
     /// The condition that a token is theirs.
-    fn tokens(&self) -> Condition {
+    fn tokens(&self, engine: Engine) -> Condition {
         match self {
-            Self::User(user) => Condition::all().add(token::Column::UserId.eq(*user)),
+            Self::User(user) => dialect::tokens_of(engine, *user),
             Self::Client(client) => {
                 Condition::all().add(token::Column::UserId.is_null()).add(token::Column::ClientId.eq(client))
             }

@@ -47,7 +47,7 @@ pub async fn all_of(
     now: Timestamp,
 ) -> Result<u64, DbErr> {
     let theirs = Condition::all()
-        .add(owner.tokens())
+        .add(owner.tokens(app.db.engine()))
         .add(token::Column::Kind.is_in(kinds.iter().copied()))
         .add(token::Column::RevokedAt.is_null())
         .add_option(spared.map(|id| token::Column::Id.ne(id)));

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use daypass::token::{HeldRef, changes, check};
+use daypass::{
+    maintenance::{self, Manner, job::Job},
+    token::{HeldRef, changes, check},
+};
 use entity::{Scopes, change, maintenance_run::Trigger, token};
 use poem::http::Method;
 use sea_orm::{
@@ -232,7 +235,7 @@ async fn changes_go_with_the_purge_long_after_they_were_seen() {
     let count = async || change::Entity::find().count(service.app.db.reader()).await.unwrap();
     for (after, left) in [(0, 1), (15 * 60, 1), (1, 0)] {
         service.advance(seconds(after));
-        daypass::maintenance::run(&service.app, Trigger::Cli, false, ()).await.unwrap();
+        maintenance::run(&service.app, Job::Changes, Trigger::Cli, Manner::default(), &mut ()).await.unwrap();
         assert_eq!(count().await, left, "{after} s later");
     }
 }

@@ -1,8 +1,18 @@
 //! `/v1/maintenance`: what the purge did, does and would do.
 
+use daypass::maintenance::{
+    self, Manner, history,
+    job::Job,
+    lease::{self, Taken},
+};
+use entity::maintenance_run::Trigger;
 use serde_json::json;
 
 use crate::support::{Service, days, seconds};
+
+async fn run(service: &Service, job: Job) {
+    maintenance::run(&service.app, job, Trigger::Cli, Manner::default(), &mut ()).await.unwrap();
+}
 
 #[tokio::test]
 async fn it_is_for_administrators() {
@@ -44,15 +54,73 @@ async fn a_purge_can_be_started_and_watched() {
 async fn two_purges_do_not_run_at_once() {
     let service = Service::start().await;
     let admin = service.admin().await;
-    // The runtime of a test has one thread: the first run cannot end before this test waits for something.
-    let first = daypass::maintenance::start(&service.app, entity::maintenance_run::Trigger::Api).await.unwrap();
-    let second = daypass::maintenance::start(&service.app, entity::maintenance_run::Trigger::Api).await;
-    match second {
-        Err(daypass::maintenance::state::NotStarted::Running(running)) => assert_eq!(running.id, first.id),
-        other => panic!("{other:?}"),
-    }
-    service.app.maintenance.stop().await;
+    let begun = history::begun(Job::Purge, "elsewhere/7", Trigger::Schedule, service.now());
+    let Taken::Held(lease, None) = lease::take(&service.app, Job::Purge, &begun, None).await.unwrap() else { panic!() };
+    let refused = service.post("/v1/maintenance/purge", Some(&admin), json!({})).await;
+    let detail = refused.is_problem(409).text_of("detail");
+    assert!(detail.contains("already running on elsewhere/7, since 2026-11-24T09:00:00.000Z"), "{detail}");
+    let job = service.get("/v1/maintenance", Some(&admin)).await.json()["jobs"][0].clone();
+    assert_eq!(job["holder"], "elsewhere/7");
+
+    lease.release(&service.app.db, &begun, None).await.unwrap();
     service.post("/v1/maintenance/purge", Some(&admin), json!({})).await.is(202);
+    service.app.maintenance.stop().await;
+}
+
+#[tokio::test]
+async fn the_runs_of_one_job_can_be_asked_for() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    for job in [Job::Purge, Job::Counters, Job::Purge] {
+        run(&service, job).await;
+    }
+    for (query, number) in [("", 3), ("?job=purge", 2), ("?job=counters", 1), ("?job=sqlite", 0)] {
+        let runs = service.get(&format!("/v1/maintenance/runs{query}"), Some(&admin)).await.member("items");
+        assert_eq!(runs.as_array().unwrap().len(), number, "{query}");
+    }
+    let refused = service.get("/v1/maintenance/runs?job=pruge", Some(&admin)).await;
+    assert!(refused.is_about(400, "job").text_of("detail").contains("one of purge, changes"));
+}
+
+/// Above a bound the preview reads a few rows here and there; what it tells must still be about right.
+#[tokio::test]
+async fn of_many_tokens_the_preview_tells_about_how_many() {
+    let service = Service::with(|config| config.tokens.session.ttl = days(29)).await;
+    let admin = service.admin().await;
+    service.fill(30_000, 20_000).await;
+    let preview = service.get("/v1/maintenance/preview", Some(&admin)).await.is(200).json();
+    assert_eq!(preview["estimated"], true);
+    let about = |value: &serde_json::Value, number: f64| {
+        let told = value.as_f64().unwrap();
+        assert!((told / number - 1.0).abs() < 0.2, "{told} is not about {number}");
+    };
+    about(&preview["now"]["expired"], 30_000.0);
+    let hours = preview["expiries"].as_array().unwrap();
+    about(&hours.iter().map(|hour| hour["tokens"].as_f64().unwrap()).sum::<f64>().into(), 20_000.0);
+    assert!(hours[30]["estimated"] == true || hours[30]["tokens"].as_i64().unwrap() < 250, "{}", hours[30]);
+    let backlog = service.get("/v1/maintenance", Some(&admin)).await.json();
+    assert_eq!((&backlog["backlog"], &backlog["backlog_estimated"]), (&preview["now"]["expired"], &json!(true)));
+}
+
+#[tokio::test]
+async fn a_job_that_has_not_succeeded_for_three_of_its_periods_degrades_readiness_and_is_named() {
+    let service = Service::start().await;
+    service.user("admin", &[entity::Scopes::ADMIN]).await;
+    let maintenance = async || service.get("/readyz", None).await.is(200).json()["parts"][3].clone();
+    run(&service, Job::Purge).await;
+    // Every five minutes it is due, and a minute is granted.
+    service.advance(seconds(16 * 60));
+    for job in [Job::Changes, Job::Counters, Job::Rotations, Job::History, Job::Sqlite] {
+        run(&service, job).await;
+    }
+    assert_eq!(maintenance().await["status"], "ok");
+    service.advance_ms(1);
+    let part = maintenance().await;
+    assert_eq!(part["status"], "degraded");
+    assert_eq!(part["detail"], "purge has not got everything done since 2026-11-24T09:00:00.000Z");
+    let session = service.login("admin", json!({})).await.token();
+    let jobs = service.get("/v1/maintenance", Some(&session)).await.json()["jobs"].clone();
+    assert_eq!((&jobs[0]["status"], &jobs[4]["status"]), (&json!("degraded"), &json!("ok")));
 }
 
 #[tokio::test]
@@ -70,8 +138,16 @@ async fn the_preview_tells_what_would_go_and_when() {
         "now": { "expired": 2, "revoked": 1 },
         "oldest": "2026-11-24T09:00:00.000Z",
         "upcoming": { "within_1h": 0, "within_24h": 1, "within_7d": 2 },
+        "estimated": false,
     });
-    assert_eq!(preview.is(200).json(), expected);
+    let mut told = preview.is(200).json();
+    let hours = told.as_object_mut().unwrap().remove("expiries").unwrap();
+    assert_eq!(told, expected);
+    // It is a minute past nine on the second day: the three days' token ends in 48 hours, the session in 27 days.
+    let hours = hours.as_array().unwrap();
+    let busy: Vec<_> = hours.iter().filter(|hour| hour["tokens"] != 0).collect();
+    let expected = json!({ "from": "2026-11-27T09:00:00.000Z", "tokens": 1, "estimated": false });
+    assert_eq!((hours.len(), busy), (168, vec![&expected]));
 }
 
 #[tokio::test]
@@ -84,6 +160,9 @@ async fn the_next_run_is_told() {
         "name": "purge",
         "schedule": "0 */5 * * * *",
         "next_run_at": "2026-11-24T09:05:00.000Z",
+        "status": "ok",
+        "detail": null,
+        "holder": null,
         "last_run": null,
         "last_success_at": null,
     });

@@ -149,15 +149,14 @@ fn the_purge_runs_at_start_and_on_schedule() {
     let served = Served::start(folder.path(), &mut command);
     let login = json!({ "username": "admin", "password": "correct horse battery staple" });
     let token = json_of(&served.post_json("/v1/login", &login))["token"].as_str().unwrap().to_owned();
-    let ask = format!("GET /v1/maintenance/runs HTTP/1.1\r\nAuthorization: Bearer {token}");
-    // The schedule is the wall clock's: there is nothing to do but wait for its next second.
-    let triggers = served.until(|| {
+    let ask = format!("GET /v1/maintenance/runs?limit=200 HTTP/1.1\r\nAuthorization: Bearer {token}");
+    // The schedule is the wall clock's, and the run at start comes within a few seconds: there is nothing to do but wait.
+    served.until(|| {
         let runs = json_of(&served.request(&ask, ""))["items"].clone();
-        let ended = runs.as_array().unwrap().iter().filter(|run| run["outcome"] == "done");
+        let ended = runs.as_array().unwrap().iter().filter(|run| run["outcome"] == "done" && run["job"] == "purge");
         let triggers: Vec<_> = ended.map(|run| run["trigger"].as_str().unwrap().to_owned()).collect();
-        triggers.contains(&"schedule".to_owned()).then_some(triggers)
+        ["start", "schedule"].iter().all(|wanted| triggers.iter().any(|trigger| trigger == wanted)).then_some(())
     });
-    assert_eq!(triggers.last().map(String::as_str), Some("start"), "{triggers:?}");
 }
 
 /// What was measured is kept sample by sample until then, and nobody need ever ask for the metrics.

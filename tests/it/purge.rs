@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
-use daypass::maintenance;
+use daypass::{
+    app::App,
+    db::Engine,
+    maintenance::{self, Manner, job::Job},
+};
 use entity::maintenance_run::{Model as Run, Outcome, Trigger};
 use serde_json::json;
 
 use crate::support::{Service, days, seconds};
 
 async fn purge(service: &Service) -> Run {
-    maintenance::run(&service.app, Trigger::Cli, false, ()).await.unwrap()
+    run(&service.app, Job::Purge).await
+}
+
+async fn run(app: &App, job: Job) -> Run {
+    maintenance::run(app, job, Trigger::Cli, Manner::default(), &mut ()).await.unwrap()
 }
 
 async fn tokens(service: &Service, admin: &str) -> usize {
@@ -102,12 +110,13 @@ async fn it_drains_in_batches_and_stops_at_its_time_limit() {
     let mut config = service.app.config.clone();
     config.maintenance.max_run = Duration::ZERO;
     let hurried = daypass::app::App::open(config, service.app.clock.clone()).await.unwrap();
-    let run = maintenance::run(&hurried, Trigger::Cli, false, ()).await.unwrap();
-    assert_eq!((run.outcome, run.batches, run.backlog), (Some(Outcome::Budget), 0, Some(25)));
+    let run = self::run(&hurried, Job::Purge).await;
+    assert_eq!((run.outcome, run.deleted_expired, run.backlog), (Some(Outcome::Budget), 10, Some(15)));
 
     let run = purge(&service).await;
-    assert_eq!((run.outcome, run.deleted_expired, run.backlog), (Some(Outcome::Done), 25, Some(0)));
-    assert_eq!(run.batches, 4, "10, 10 and 5 expired, and a look for revoked ones");
+    assert_eq!((run.outcome, run.deleted_expired, run.backlog), (Some(Outcome::Done), 15, Some(0)));
+    let owners = i64::from(service.app.db.engine() == Engine::Sqlite);
+    assert_eq!(run.batches, 4 + owners, "10 and 5 expired, looks for revoked ones and users, and for whose they were");
     service.check(&kept.token()).await.is(200);
 }
 
@@ -141,8 +150,9 @@ async fn a_deleted_users_rows_go_with_it_and_a_living_users_stay() {
     service.check(&admin).await.is(200);
 }
 
-async fn forced(service: &Service) -> Run {
-    maintenance::run(&service.app, Trigger::Cli, true, ()).await.unwrap()
+async fn forced(app: &App) -> Run {
+    let manner = Manner { force: true, ..Manner::default() };
+    maintenance::run(app, Job::Purge, Trigger::Cli, manner, &mut ()).await.unwrap()
 }
 
 async fn ailment(service: &Service) -> String {
@@ -161,7 +171,7 @@ async fn a_clock_that_went_back_is_refused_unless_forced() {
     assert_eq!(run.outcome, Some(Outcome::Clock));
     assert!(run.error.unwrap().contains("60000 ms behind the last run's"));
     assert!(ailment(&service).await.contains("daypass purge --force"));
-    assert_eq!(forced(&service).await.outcome, Some(Outcome::Done));
+    assert_eq!(forced(&service.app).await.outcome, Some(Outcome::Done));
 }
 
 #[tokio::test]
@@ -175,7 +185,7 @@ async fn after_a_forced_run_the_next_one_needs_no_force() {
         assert_eq!(purge(&service).await.outcome, Some(Outcome::Clock));
         service.advance_ms(1);
     }
-    assert_eq!(forced(&service).await.outcome, Some(Outcome::Done));
+    assert_eq!(forced(&service.app).await.outcome, Some(Outcome::Done));
     assert_eq!(ailment(&service).await, "none");
     for _ in 0..2 {
         service.advance_ms(1);
@@ -193,12 +203,12 @@ async fn a_forced_run_that_its_time_limit_ends_counts_as_well() {
     let mut config = service.app.config.clone();
     config.maintenance.max_run = Duration::ZERO;
     let hurried = daypass::app::App::open(config, service.app.clock.clone()).await.unwrap();
-    let run = maintenance::run(&hurried, Trigger::Cli, true, ()).await.unwrap();
+    let run = forced(&hurried).await;
     assert_eq!(run.outcome, Some(Outcome::Budget));
     assert_eq!(purge(&service).await.outcome, Some(Outcome::Done));
 }
 
-/// What such a run leaves carries an id from the future: it is no measure for later clocks, and goes with the sweep.
+/// What such a run leaves carries an id from the future: it is no measure for later clocks, and goes with old ones.
 #[tokio::test]
 async fn a_run_that_was_refused_while_the_clock_was_ahead_refuses_none_after_it() {
     use sea_orm::EntityTrait;
@@ -209,34 +219,31 @@ async fn a_run_that_was_refused_while_the_clock_was_ahead_refuses_none_after_it(
     let refused = Run {
         outcome: Some(Outcome::Clock),
         error: Some("the clock is ahead".to_owned()),
-        ..maintenance::history::begun("purge", "elsewhere", Trigger::Schedule, ahead)
+        ..maintenance::history::begun(Job::Purge, "elsewhere", Trigger::Schedule, ahead)
     };
     maintenance::history::record(service.app.db.writer(), refused.clone()).await.unwrap();
     assert_eq!(ailment(&service).await, "none");
     service.advance_ms(1);
     assert_eq!(purge(&service).await.outcome, Some(Outcome::Done));
+    run(&service.app, Job::History).await;
     let runs = entity::maintenance_run::Entity::find().all(service.app.db.reader()).await.unwrap();
-    assert!(runs.len() == 2 && runs.iter().all(|run| run.id != refused.id), "{runs:?}");
+    assert!(runs.len() == 3 && runs.iter().all(|run| run.id != refused.id), "{runs:?}");
 }
 
 #[tokio::test]
 async fn counters_and_old_runs_are_swept() {
-    use sea_orm::{EntityTrait, PaginatorTrait};
-
     let (service, _admin) = start(days(1)).await;
     service.post("/v1/login", None, json!({ "username": "nobody", "password": "wrong" })).await.is(401);
-    purge(&service).await;
-    let count = async || {
-        let counters = entity::attempt::Entity::find().count(service.app.db.reader()).await.unwrap();
-        (counters, entity::maintenance_run::Entity::find().count(service.app.db.reader()).await.unwrap())
-    };
-    assert_eq!(count().await, (1, 1));
+    run(&service.app, Job::Counters).await;
+    assert_eq!(littered(&service).await, (1, 1));
     service.advance(days(31));
-    purge(&service).await;
-    assert_eq!(count().await, (0, 1));
+    assert_eq!(run(&service.app, Job::Counters).await.deleted_other, 1);
+    assert_eq!(littered(&service).await, (0, 2));
+    assert_eq!(run(&service.app, Job::History).await.deleted_other, 1);
+    assert_eq!(littered(&service).await, (0, 2));
 }
 
-/// Counters of attempts that are over, and runs that are kept no longer.
+/// Counters of attempts that are over.
 async fn litter(service: &Service, many: usize) {
     use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 
@@ -245,11 +252,10 @@ async fn litter(service: &Service, many: usize) {
             entity::attempt::Model { subject: format!("login-name:{number}"), count: 1, expires_at: service.now() };
         let attempt = entity::attempt::Entity::insert(attempt.into_active_model().reset_all());
         attempt.exec_without_returning(service.app.db.writer()).await.unwrap();
-        let run = maintenance::history::begun("purge", "elsewhere", Trigger::Schedule, service.now());
-        maintenance::history::record(service.app.db.writer(), run).await.unwrap();
     }
 }
 
+/// How many counters there are, and runs.
 async fn littered(service: &Service) -> (u64, u64) {
     use sea_orm::{EntityTrait, PaginatorTrait};
 
@@ -258,32 +264,123 @@ async fn littered(service: &Service) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn sweeping_goes_in_batches_too_and_one_of_each_sort_goes_when_the_time_is_up() {
-    let service = Service::with(|config| config.maintenance.batch_size = 10).await;
-    litter(&service, 25).await;
-    service.advance(days(31));
-    let mut config = service.app.config.clone();
-    config.maintenance.max_run = Duration::ZERO;
-    let hurried = daypass::app::App::open(config, service.app.clock.clone()).await.unwrap();
-    let run = maintenance::run(&hurried, Trigger::Cli, false, ()).await.unwrap();
-    assert_eq!((run.outcome, littered(&service).await), (Some(Outcome::Budget), (15, 16)));
-    let run = purge(&service).await;
-    assert_eq!((run.outcome, littered(&service).await), (Some(Outcome::Done), (0, 2)));
-}
-
-#[tokio::test]
-async fn sweeping_stops_when_asked_to() {
-    struct Stop(std::sync::Arc<daypass::app::App>);
-    impl maintenance::purge::Progress for Stop {
+async fn other_jobs_go_in_batches_too_and_stop_when_asked_to() {
+    struct Stop(std::sync::Arc<App>);
+    impl maintenance::task::Progress for Stop {
         fn batch(&mut self, run: &Run) {
             if run.batches == 2 {
-                futures_util::FutureExt::now_or_never(self.0.maintenance.stop()).unwrap();
+                self.0.maintenance.stop.cancel();
             }
         }
     }
-    let service = Service::start().await;
+    let service = Service::with(|config| config.maintenance.batch_size = 10).await;
+    litter(&service, 25).await;
+    let mut stop = Stop(service.app.clone());
+    let run = maintenance::run(&service.app, Job::Counters, Trigger::Cli, Manner::default(), &mut stop).await.unwrap();
+    assert_eq!((run.outcome, run.deleted_other, littered(&service).await.0), (Some(Outcome::Cancelled), 20, 5));
+}
+
+/// The secret that a rotation replaced is of no use once its overlap is over; the token is as it was.
+#[tokio::test]
+async fn replaced_secrets_are_forgotten_once_their_overlap_is_over() {
+    use sea_orm::EntityTrait;
+
+    let (service, admin) = start(days(1)).await;
+    let issued = service.issue(&admin, json!({})).await;
+    let path = format!("/v1/tokens/{}/rotate", issued.text_of("id"));
+    let rotated = service.post(&path, Some(&admin), json!({ "overlap": 60 })).await.token();
+    let id: uuid::Uuid = issued.text_of("id").parse().unwrap();
+    let row = async || entity::token::Entity::find_by_id(id).one(service.app.db.reader()).await.unwrap().unwrap();
+    let before = row().await;
+    // Its overlap, and the minute in which others may not have seen it.
+    for (millis, forgotten) in [(120_000, 0), (1, 1)] {
+        service.advance_ms(millis);
+        assert_eq!(run(&service.app, Job::Rotations).await.deleted_other, forgotten);
+    }
+    let after = row().await;
+    assert!(before.previous_digest.is_some() && before.previous_expires_at.is_some());
+    assert_eq!(after, entity::token::Model { previous_digest: None, previous_expires_at: None, ..before });
+    service.check(&rotated).await.is(200);
+    service.check(&issued.token()).await.is(401);
+}
+
+#[tokio::test]
+async fn notes_of_changes_go_once_nobody_looks_for_them() {
+    use sea_orm::{EntityTrait, PaginatorTrait};
+
+    let (service, admin) = start(days(1)).await;
+    let id = service.issue(&admin, json!({})).await.text_of("id");
+    service.delete(&format!("/v1/tokens/{id}"), Some(&admin)).await.is(204);
+    let notes = async || entity::change::Entity::find().count(service.app.db.reader()).await.unwrap();
+    let before = notes().await;
+    assert!(before > 0);
+    assert_eq!(run(&service.app, Job::Changes).await.deleted_other, 0);
+    service.advance(seconds(20 * 60));
+    assert_eq!(run(&service.app, Job::Changes).await.deleted_other, i64::try_from(before).unwrap());
+    assert_eq!(notes().await, 0);
+}
+
+/// On an embedded database no other clock tells: but time did not go by.
+#[tokio::test]
+async fn a_clock_that_jumped_ahead_of_time_is_refused_until_somebody_forces_it() {
+    let (service, admin) = start(Duration::ZERO).await;
+    if service.app.db.engine() != Engine::Sqlite {
+        return;
+    }
+    service.issue(&admin, json!({ "ttl": 3600 })).await.is(201);
+    purge(&service).await;
+    service.app.clock.jump(3 * 86_400_000);
+    let run = purge(&service).await;
+    assert_eq!((run.outcome, run.deleted_expired), (Some(Outcome::Clock), 0));
+    assert!(run.error.unwrap().contains("the clock went 259200000 ms further than time did"));
+    assert!(ailment(&service).await.contains("daypass purge --force"));
+    let elsewhere = service.replica().await;
+    assert_eq!(forced(&elsewhere.app).await.outcome, Some(Outcome::Done));
+    assert_eq!(purge(&service).await.outcome, Some(Outcome::Done), "it was right, somebody said");
+}
+
+/// `SQLite` has a table of whose tokens are whose, from which the purge takes those that are no more.
+#[tokio::test]
+async fn whose_tokens_are_whose_is_swept_too() {
+    use sea_orm::{ConnectionTrait, Statement};
+
+    let (service, admin) = start(Duration::ZERO).await;
+    if service.app.db.engine() != Engine::Sqlite {
+        return;
+    }
+    let entries = async || {
+        let count = Statement::from_string(sea_orm::DatabaseBackend::Sqlite, "SELECT COUNT(*) FROM token_owner");
+        let row = service.app.db.reader().query_one_raw(count).await.unwrap().unwrap();
+        row.try_get_by_index::<i64>(0).unwrap()
+    };
+    for _ in 0..30 {
+        service.issue(&admin, json!({ "ttl": 1 })).await.is(201);
+    }
+    let kept = service.issue(&admin, json!({})).await.token();
+    assert_eq!(entries().await, 32);
+    service.advance(seconds(90));
+    assert_eq!(purge(&service).await.deleted_expired, 30);
+    assert_eq!(entries().await, 2);
+    service.check(&kept).await.is(200);
+    assert_eq!(tokens(&service, &admin).await, 1);
+}
+
+#[tokio::test]
+async fn a_file_gives_back_space_and_its_log_is_emptied() {
+    let database = crate::support::database::Database::in_a_file();
+    let service = Service::on(database, |config| config.maintenance.batch_size = 10_000).await;
+    let file = service.app.config.database_url.trim_start_matches("sqlite://").to_owned();
+    let size = |suffix: &str| std::fs::metadata(format!("{file}{suffix}")).map_or(0, |file| file.len());
     litter(&service, 1).await;
-    service.advance(days(31));
-    let run = maintenance::run(&service.app, Trigger::Cli, false, Stop(service.app.clone())).await.unwrap();
-    assert_eq!((run.outcome, littered(&service).await), (Some(Outcome::Cancelled), (1, 2)));
+    // Some twenty megabytes of counters, all of them over.
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150000) \
+                INSERT INTO attempt SELECT 'login-name:' || hex(randomblob(50)) || i, 1, 0 FROM n";
+    sea_orm::ConnectionTrait::execute_unprepared(service.app.db.writer(), many).await.unwrap();
+    let before = size("");
+    assert_eq!(run(&service.app, Job::Counters).await.deleted_other, 150_001);
+    let run = run(&service.app, Job::Sqlite).await;
+    assert_eq!(run.outcome, Some(Outcome::Done), "{run:?}");
+    assert!(size("") < before / 4, "{} of {before}", size(""));
+    // Writing down that the run has ended went through the log again.
+    assert!(size("-wal") < 100_000, "{}", size("-wal"));
 }

@@ -24,7 +24,14 @@ use crate::{
     },
     app::App,
     error::Error,
-    maintenance::{self, history, preview, state::NotStarted},
+    maintenance::{
+        self,
+        health::{self, Health},
+        history,
+        job::Job,
+        preview::{self, Count},
+        state::NotStarted,
+    },
 };
 
 /// Maintenance.
@@ -55,19 +62,24 @@ pub enum RunOutcome {
     Budget,
     /// It was asked to stop.
     Cancelled,
+    /// Its process died, or another took over because it had not been heard of for too long.
+    LostLease,
     /// The clock had jumped: what looks stale may not be.
     Clock,
     /// An error ended it.
     Failed,
 }
 
-/// Rows deleted, by what made them stale.
+/// What was done away with, by what made it stale.
 #[derive(Clone, Debug, Object)]
 pub struct DeletedByReason {
     /// They had expired.
     pub expired: i64,
     /// They had been revoked.
     pub revoked: i64,
+    /// Whatever else the job did away with: users without tokens, notes of changes, counters, replaced secrets, records of
+    /// runs, pages of a file.
+    pub other: i64,
 }
 
 /// One run of one job.
@@ -111,7 +123,7 @@ impl Example for MaintenanceRun {
             started_at: Time(started_at),
             finished_at: Some(Time(started_at.plus_seconds(1))),
             outcome: Some(RunOutcome::Done),
-            deleted: DeletedByReason { expired: 1_200, revoked: 34 },
+            deleted: DeletedByReason { expired: 1_200, revoked: 34, other: 0 },
             batches: 3,
             slowest_batch_ms: 12,
             backlog: Some(0),
@@ -130,7 +142,11 @@ impl From<maintenance_run::Model> for MaintenanceRun {
             started_at: Time(row.started_at),
             finished_at: row.finished_at.map(Time),
             outcome: row.outcome.map(Into::into),
-            deleted: DeletedByReason { expired: row.deleted_expired, revoked: row.deleted_revoked },
+            deleted: DeletedByReason {
+                expired: row.deleted_expired,
+                revoked: row.deleted_revoked,
+                other: row.deleted_other,
+            },
             batches: row.batches,
             slowest_batch_ms: row.slowest_batch_ms,
             backlog: row.backlog,
@@ -158,16 +174,32 @@ impl Example for MaintenanceRunPage {
 /// A job that runs on a schedule.
 #[derive(Debug, Object)]
 pub struct MaintenanceJob {
-    /// Its name.
+    /// Its name: `purge`, `changes`, `counters`, `rotations`, `history` or `sqlite`.
     name: String,
     /// When it runs: second, minute, hour, day of month, month, day of week, in UTC.
     schedule: String,
     /// When it runs next.
     next_run_at: Option<Time>,
-    /// Its newest run.
+    /// How it is doing.
+    status: JobStatus,
+    /// What ails it.
+    detail: Option<String>,
+    /// The process that runs it now; null while none does.
+    holder: Option<String>,
+    /// Its newest run that ended.
     last_run: Option<MaintenanceRun>,
     /// When it last got everything done.
     last_success_at: Option<Time>,
+}
+
+/// How a job is doing.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// Well.
+    Ok,
+    /// Its last run failed, or it has not got everything done for three times its schedule.
+    Degraded,
 }
 
 /// Maintenance at a glance.
@@ -177,7 +209,9 @@ pub struct MaintenanceStatus {
     /// The jobs.
     jobs: Vec<MaintenanceJob>,
     /// Stale tokens that are still there.
-    backlog: i64,
+    backlog: u64,
+    /// Whether the backlog is an estimate, as it is when it is large.
+    backlog_estimated: bool,
 }
 
 impl Example for MaintenanceStatus {
@@ -187,10 +221,13 @@ impl Example for MaintenanceStatus {
             name: "purge".to_owned(),
             schedule: "0 */5 * * * *".to_owned(),
             next_run_at: Some(Time(last_run.started_at.0.plus_seconds(300))),
+            status: JobStatus::Ok,
+            detail: None,
+            holder: None,
             last_success_at: last_run.finished_at,
             last_run: Some(last_run),
         };
-        Self { jobs: vec![purge], backlog: 0 }
+        Self { jobs: vec![purge], backlog: 0, backlog_estimated: false }
     }
 }
 
@@ -225,6 +262,21 @@ pub struct PurgePreview {
     oldest: Option<Time>,
     /// What becomes purgeable later.
     upcoming: Upcoming,
+    /// Whether any of these numbers is an estimate: of many rows, not all are counted.
+    estimated: bool,
+    /// How many tokens expire in each hour of the coming week, the present hour first; revoked ones included.
+    expiries: Vec<ExpiringTokens>,
+}
+
+/// Tokens that expire within one hour.
+#[derive(Debug, Object)]
+pub struct ExpiringTokens {
+    /// When the hour begins.
+    from: Time,
+    /// How many.
+    tokens: u64,
+    /// Whether that is an estimate.
+    estimated: bool,
 }
 
 impl Example for PurgePreview {
@@ -233,6 +285,12 @@ impl Example for PurgePreview {
             now: Purgeable { expired: 1_200, revoked: 34 },
             oldest: Some(Time(Timestamp::from_millis(1_795_424_400_000))),
             upcoming: Upcoming { within_1h: 100, within_24h: 2_500, within_7d: 17_000 },
+            estimated: false,
+            expiries: vec![ExpiringTokens {
+                from: Time(Timestamp::from_millis(1_795_510_800_000)),
+                tokens: 120,
+                estimated: false,
+            }],
         }
     }
 }
@@ -250,18 +308,9 @@ impl MaintenanceApi {
     /// Look at maintenance
     #[oai(path = "/", method = "get", operation_id = "getMaintenance")]
     async fn status(&self, Admin(caller): Admin, app: Data<&Arc<App>>) -> Result<Json<MaintenanceStatus>, ApiError> {
-        let newest = history::newest(app.db.reader(), "purge", caller.now).await?;
-        let done = history::last_done(app.db.reader(), "purge").await?;
-        let schedule = &app.maintenance.schedule;
-        let purge = MaintenanceJob {
-            name: "purge".to_owned(),
-            schedule: schedule.as_str().to_owned(),
-            next_run_at: schedule.next_after(caller.now).map(Time),
-            last_run: newest.map(Into::into),
-            last_success_at: done.and_then(|run| run.finished_at).map(Time),
-        };
+        let jobs = health::all(&app, caller.now).await?.into_iter().map(|health| job(health, caller.now)).collect();
         let backlog = preview::backlog(&app, caller.now).await?;
-        Ok(Json(MaintenanceStatus { jobs: vec![purge], backlog }))
+        Ok(Json(MaintenanceStatus { jobs, backlog: backlog.rows, backlog_estimated: backlog.estimated }))
     }
 
     /// List maintenance runs
@@ -272,6 +321,8 @@ impl MaintenanceApi {
         &self,
         _admin: Admin,
         app: Data<&Arc<App>>,
+        /// Of which job; of all if none is named.
+        job: Query<Option<String>>,
         /// How many at most.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<i64>>,
@@ -279,7 +330,8 @@ impl MaintenanceApi {
         cursor: Query<Option<String>>,
     ) -> Result<Json<MaintenanceRunPage>, ApiError> {
         let limit = page_size(limit.0);
-        let mut rows = history::page(app.db.reader(), parse_cursor(cursor.0.as_deref())?, limit + 1).await?;
+        let job = job.0.as_deref().map(named).transpose()?;
+        let mut rows = history::page(app.db.reader(), job, parse_cursor(cursor.0.as_deref())?, limit + 1).await?;
         let next_cursor = cut(&mut rows, limit, |run| run.id);
         Ok(Json(MaintenanceRunPage { items: rows.into_iter().map(Into::into).collect(), next_cursor }))
     }
@@ -311,24 +363,52 @@ impl MaintenanceApi {
     /// Starts a purge and answers at once. 409 if one is running, naming it.
     #[oai(path = "/purge", method = "post", operation_id = "runPurge")]
     async fn purge(&self, _admin: Admin, app: Data<&Arc<App>>) -> Result<Started, ApiError> {
-        match maintenance::start(&app, Trigger::Api).await {
+        match maintenance::start(&app, Job::Purge, Trigger::Api).await {
             Ok(run) => Ok(Started::Run(Json(run.into()))),
             Err(NotStarted::Failed(error)) => Err(error.into()),
-            Err(running @ NotStarted::Running(_)) => Err(Error::Conflict(running.to_string()).into()),
+            Err(running @ (NotStarted::Running(_) | NotStarted::Served)) => {
+                Err(Error::Conflict(running.to_string()).into())
+            }
         }
+    }
+}
+
+fn named(job: &str) -> Result<Job, ApiError> {
+    let known = Job::ALL.map(Job::name).join(", ");
+    let found = Job::ALL.into_iter().find(|it| it.name() == job);
+    found.ok_or_else(|| ApiError::field(StatusCode::BAD_REQUEST, "job", format!("must be one of {known}")))
+}
+
+fn job(health: Health, now: Timestamp) -> MaintenanceJob {
+    let schedule = &health.scheduled.schedule;
+    MaintenanceJob {
+        name: health.scheduled.job.name().to_owned(),
+        schedule: schedule.as_str().to_owned(),
+        next_run_at: schedule.next_after(now).map(Time),
+        status: if health.ailment.is_some() { JobStatus::Degraded } else { JobStatus::Ok },
+        holder: health.holder().map(str::to_owned),
+        last_success_at: health.succeeded_at().map(Time),
+        detail: health.ailment,
+        last_run: health.last.map(Into::into),
     }
 }
 
 impl From<preview::Preview> for PurgePreview {
     fn from(preview: preview::Preview) -> Self {
+        let preview::Preview { expired, revoked, oldest, within_1h, within_24h, within_7d, expiries } = preview;
+        let counts = [expired, revoked, within_1h, within_24h, within_7d];
         Self {
-            now: Purgeable { expired: preview.expired, revoked: preview.revoked },
-            oldest: preview.oldest.map(|at: Timestamp| Time(at)),
-            upcoming: Upcoming {
-                within_1h: preview.within_1h,
-                within_24h: preview.within_24h,
-                within_7d: preview.within_7d,
-            },
+            now: Purgeable { expired: expired.rows, revoked: revoked.rows },
+            oldest: oldest.map(Time),
+            upcoming: Upcoming { within_1h: within_1h.rows, within_24h: within_24h.rows, within_7d: within_7d.rows },
+            estimated: counts.iter().any(|count| count.estimated),
+            expiries: expiries.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<(Timestamp, Count)> for ExpiringTokens {
+    fn from((from, count): (Timestamp, Count)) -> Self {
+        Self { from: Time(from), tokens: count.rows, estimated: count.estimated }
     }
 }

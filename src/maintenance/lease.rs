@@ -1,0 +1,180 @@
+//! Who may run a job: one process at a time, of all replicas and command lines on a database.
+//!
+//! Each job has a row in `maintenance_job`. To take the lease is to change that row from what was read to one's own name, with
+//! a time at which the lease ends and a fence that is one higher: of two who try, one finds the row changed. It is renewed
+//! while the job runs; who has died does not renew it, and it can be taken when its time is over. The time is the database's,
+//! so that replicas need not agree on theirs. All of it is plain SQL that any engine has: no lock is held in between.
+//!
+//! A runner that was held up for longer than its lease lasts may not know that another took over. So every batch carries
+//! [`Lease::holds`], which looks the fence up in the same statement: it deletes nothing under a lease that is no longer held.
+
+use std::time::{Duration, Instant};
+
+use entity::{Timestamp, maintenance_job as row, maintenance_run::Model as Run};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, SqlErr, Value,
+    sea_query::{Expr, Query},
+};
+use uuid::Uuid;
+
+use super::job::Job;
+use crate::{app::App, db::Db};
+
+/// How long a lease lasts from when it was taken or renewed. A killed runner's job is taken over by whoever looks next, which
+/// replicas do every [`super::scheduler::LOOKS_EVERY`]: within 15 seconds in all.
+pub const LASTS: Duration = Duration::from_secs(10);
+
+/// How old it may be before it is renewed.
+const RENEWED_AFTER: Duration = Duration::from_secs(3);
+
+/// The lease of a job that this process holds.
+#[derive(Debug)]
+pub struct Lease {
+    job: Job,
+    fence: i64,
+    /// Read before the database was asked, so that it is never too late.
+    renewed: Instant,
+}
+
+/// What came of trying to take a lease.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is held now; a run that was under way before, and has died, is named.
+    Held(Lease, Option<Uuid>),
+    /// Somebody else holds it.
+    Running(row::Model),
+    /// That time of the schedule has been served.
+    Served,
+}
+
+/// The rows of all jobs that ever ran.
+pub async fn all(db: &Db) -> Result<Vec<row::Model>, DbErr> {
+    row::Entity::find().all(db.reader()).await
+}
+
+/// The row of a job, if it ever ran.
+pub async fn of(db: &Db, job: Job) -> Result<Option<row::Model>, DbErr> {
+    row::Entity::find_by_id(job.name()).one(db.writer()).await
+}
+
+/// Whether the run that a row tells of has died, `now` being the database's time.
+pub fn is_abandoned(row: &row::Model, now: Timestamp) -> bool {
+    row.run_id.is_some() && row.lease_expires_at <= now
+}
+
+/// Tries to take the lease for a run; with a `tick`, only if that time of the schedule has not been served, or if whoever
+/// served it has died over it.
+pub async fn take(app: &App, job: Job, run: &Run, tick: Option<Timestamp>) -> Result<Taken, DbErr> {
+    loop {
+        let (renewed, now) = (Instant::now(), app.db.now().await?);
+        let ends = end(now);
+        let seen = of(&app.db, job).await?;
+        let Some(seen) = seen else {
+            if insert(&app.db, first(job, run, ends, tick)).await? {
+                return Ok(Taken::Held(Lease { job, fence: 1, renewed }, None));
+            }
+            continue;
+        };
+        let abandoned = is_abandoned(&seen, now);
+        if seen.run_id.is_some() && !abandoned {
+            return Ok(Taken::Running(seen));
+        }
+        if tick.is_some_and(|tick| tick <= seen.served_at) && !abandoned {
+            return Ok(Taken::Served);
+        }
+        let fence = seen.fence + 1;
+        let change = row::Entity::update_many()
+            .col_expr(row::Column::Holder, Expr::value(app.replica.clone()))
+            .col_expr(row::Column::RunId, Expr::value(run.id))
+            .col_expr(row::Column::Fence, Expr::value(fence))
+            .col_expr(row::Column::LeaseExpiresAt, Expr::value(ends))
+            .col_expr(row::Column::ServedAt, Expr::value(tick.unwrap_or(seen.served_at)))
+            .filter(under(job, seen.fence))
+            // A late renewal is seen by this, the end of the run by the next.
+            .filter(row::Column::LeaseExpiresAt.eq(seen.lease_expires_at))
+            .filter(same_run(seen.run_id));
+        if change.exec(app.db.writer()).await?.rows_affected == 1 {
+            return Ok(Taken::Held(Lease { job, fence, renewed }, seen.run_id));
+        }
+    }
+}
+
+impl Lease {
+    /// Whether it is time to renew it.
+    pub fn is_due(&self) -> bool {
+        self.renewed.elapsed() >= RENEWED_AFTER
+    }
+
+    /// Renews it; false if it was lost.
+    pub async fn renew(&mut self, db: &Db) -> Result<bool, DbErr> {
+        let (renewed, now) = (Instant::now(), db.now().await?);
+        let change = row::Entity::update_many()
+            .col_expr(row::Column::LeaseExpiresAt, Expr::value(end(now)))
+            .filter(under(self.job, self.fence));
+        let held = change.exec(db.writer()).await?.rows_affected == 1;
+        self.renewed = renewed;
+        Ok(held)
+    }
+
+    /// The condition that it is held, for the statements of the run.
+    pub fn holds(&self) -> Condition {
+        let held =
+            Query::select().expr(Expr::val(1)).from(row::Entity).cond_where(under(self.job, self.fence)).to_owned();
+        Condition::all().add(Expr::exists(held))
+    }
+
+    /// Gives it back, and writes beside it how the run ended; that of a lease which was lost is nobody's business.
+    pub async fn release(self, db: &Db, run: &Run, position: Option<String>) -> Result<(), DbErr> {
+        let mut change = row::Entity::update_many()
+            .col_expr(row::Column::RunId, Expr::value(Value::Uuid(None)))
+            .col_expr(row::Column::LastRunId, Expr::value(run.id))
+            .filter(under(self.job, self.fence));
+        if self.job == Job::Purge && run.accepted_its_clock() {
+            change = change.col_expr(row::Column::AcceptedAt, Expr::value(run.started_at));
+        }
+        if let Some(at) = run.succeeded_at() {
+            change = change.col_expr(row::Column::SucceededAt, Expr::value(at));
+        }
+        if let Some(position) = position {
+            change = change.col_expr(row::Column::Position, Expr::value(position));
+        }
+        change.exec(db.writer()).await.map(drop)
+    }
+}
+
+fn end(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis(now.millis() + i64::try_from(LASTS.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn under(job: Job, fence: i64) -> Condition {
+    Condition::all().add(row::Column::Name.eq(job.name())).add(row::Column::Fence.eq(fence))
+}
+
+fn same_run(run: Option<Uuid>) -> Expr {
+    run.map_or_else(|| row::Column::RunId.is_null(), |run| row::Column::RunId.eq(run))
+}
+
+/// The row of a job that runs for the first time on this database.
+fn first(job: Job, run: &Run, ends: Timestamp, tick: Option<Timestamp>) -> row::Model {
+    row::Model {
+        name: job.name().to_owned(),
+        holder: run.replica.clone(),
+        run_id: Some(run.id),
+        fence: 1,
+        lease_expires_at: ends,
+        served_at: tick.unwrap_or(Timestamp::from_millis(0)),
+        last_run_id: None,
+        accepted_at: None,
+        succeeded_at: None,
+        position: None,
+    }
+}
+
+/// False if another was faster.
+async fn insert(db: &Db, row: row::Model) -> Result<bool, DbErr> {
+    match row::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db.writer()).await {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

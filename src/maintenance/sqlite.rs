@@ -1,0 +1,72 @@
+//! `SQLite` only: its files and its statistics.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseBackend, DbErr, RuntimeErr, Statement,
+    sqlx::{self, Row},
+};
+
+use super::task::{Halt, Task};
+use crate::app::App;
+
+/// Pages given back in one transaction: four megabytes.
+const PAGES: i64 = 1000;
+
+/// Free pages that are kept, of so many: what was deleted makes room for what comes, and giving back all of it would make the
+/// file shrink and grow for nothing.
+const KEPT: i64 = 10;
+
+/// How long a checkpoint waits for readers: while it does, writers wait for it.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Gives free space back, empties the log of what is in the file by now, and lets `SQLite` look at its statistics.
+pub(super) async fn tidy(task: &mut Task<'_>) -> Result<(), Halt> {
+    loop {
+        let (free, pages) =
+            (number(task.app, "PRAGMA freelist_count").await?, number(task.app, "PRAGMA page_count").await?);
+        if free <= PAGES || free <= pages / KEPT {
+            break;
+        }
+        task.may_go_on().await?;
+        timed(task, &format!("PRAGMA incremental_vacuum({PAGES})")).await?;
+        task.run.deleted_other += free - number(task.app, "PRAGMA freelist_count").await?;
+    }
+    task.may_begin().await?;
+    timed(task, "PRAGMA optimize").await?;
+    let began = Instant::now();
+    truncate_log(task.app).await?;
+    task.took(began.elapsed());
+    Ok(())
+}
+
+async fn timed(task: &mut Task<'_>, statement: &str) -> Result<(), DbErr> {
+    let began = Instant::now();
+    task.app.db.writer().execute_unprepared(statement).await?;
+    task.took(began.elapsed());
+    Ok(())
+}
+
+async fn number(app: &App, pragma: &'static str) -> Result<i64, DbErr> {
+    let statement = Statement::from_string(DatabaseBackend::Sqlite, pragma);
+    let row = app.db.writer().query_one_raw(statement).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+}
+
+/// Only if there is no need to wait: a reader that takes its time, such as a backup, is left alone until the next run.
+async fn truncate_log(app: &App) -> Result<(), DbErr> {
+    let pool = app.db.writer().get_sqlite_connection_pool();
+    let result = async {
+        let mut connection = pool.acquire().await?;
+        let patience = format!("PRAGMA busy_timeout = {}", PATIENCE.as_millis());
+        sqlx::query(sqlx::AssertSqlSafe(patience)).execute(&mut *connection).await?;
+        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+        let usual = format!("PRAGMA busy_timeout = {}", crate::db::BUSY.as_millis());
+        sqlx::query(sqlx::AssertSqlSafe(usual)).execute(&mut *connection).await?;
+        if checkpoint?.try_get::<i64, _>(0)? != 0 {
+            tracing::debug!("the log was not emptied: somebody reads from it");
+        }
+        Ok::<_, sqlx::Error>(())
+    };
+    result.await.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))
+}

@@ -1,0 +1,186 @@
+//! One runner at a time, of all replicas: who takes a job's lease, who gets it when its holder is dead, and what a runner may do
+//! that lost it.
+
+use daypass::maintenance::{
+    self, Manner, history,
+    job::Job,
+    lease::{self, Lease, Taken},
+    state::NotStarted,
+    task::Progress,
+};
+use entity::{
+    Timestamp, maintenance_job, maintenance_run,
+    maintenance_run::{Model as Run, Outcome, Trigger},
+    token,
+};
+use futures_util::future::join_all;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr};
+
+use crate::support::Service;
+
+const PURGE: Job = Job::Purge;
+
+fn begun(service: &Service) -> Run {
+    history::begun(PURGE, &service.app.replica, Trigger::Schedule, service.now())
+}
+
+async fn take(service: &Service, run: &Run, tick: Option<Timestamp>) -> Taken {
+    lease::take(&service.app, PURGE, run, tick).await.unwrap()
+}
+
+async fn held(service: &Service, run: &Run) -> Lease {
+    match take(service, run, None).await {
+        Taken::Held(lease, _) => lease,
+        other @ (Taken::Running(_) | Taken::Served) => panic!("{other:?}"),
+    }
+}
+
+async fn run(service: &Service, tick: Option<Timestamp>) -> Result<Run, NotStarted> {
+    let manner = Manner { tick, ..Manner::default() };
+    maintenance::run(&service.app, PURGE, Trigger::Schedule, manner, &mut ()).await
+}
+
+/// As if its time were over.
+async fn let_it_end(service: &Service) {
+    let change = maintenance_job::Entity::update_many()
+        .col_expr(maintenance_job::Column::LeaseExpiresAt, Expr::value(Timestamp::from_millis(0)))
+        .exec(service.app.db.writer());
+    assert_eq!(change.await.unwrap().rows_affected, 1);
+}
+
+async fn tokens(service: &Service) -> u64 {
+    token::Entity::find().count(service.app.db.reader()).await.unwrap()
+}
+
+#[tokio::test]
+async fn of_many_who_try_at_once_one_gets_it_the_first_time_and_any_other() {
+    let service = Service::start().await;
+    let other = service.replica().await;
+    for _ in 0..3 {
+        let runs: Vec<_> = (0..8).map(|at| begun(if at % 2 == 0 { &service } else { &other })).collect();
+        let all = runs.iter().enumerate().map(|(at, run)| take(if at % 2 == 0 { &service } else { &other }, run, None));
+        let taken: Vec<_> = join_all(all).await;
+        let mut holders = taken.into_iter().zip(&runs).filter_map(|(taken, run)| match taken {
+            Taken::Held(lease, None) => Some((lease, run)),
+            Taken::Held(_, Some(dead)) => panic!("{dead} is not dead"),
+            Taken::Running(_) => None,
+            Taken::Served => panic!("it serves no time of the schedule"),
+        });
+        let (lease, run) = holders.next().unwrap();
+        assert!(holders.next().is_none());
+        lease.release(&service.app.db, run, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn each_time_of_the_schedule_is_served_once_by_all_replicas() {
+    let (service, tick) = (Service::start().await, Timestamp::from_millis(1_795_510_800_000));
+    let other = service.replica().await;
+    assert_eq!(run(&service, Some(tick)).await.unwrap().outcome, Some(Outcome::Done));
+    for replica in [&service, &other] {
+        assert!(matches!(run(replica, Some(tick)).await, Err(NotStarted::Served)));
+        assert!(matches!(run(replica, Some(tick.plus_seconds(-300))).await, Err(NotStarted::Served)));
+    }
+    run(&other, None).await.unwrap();
+    assert_eq!(run(&other, Some(tick.plus_seconds(300))).await.unwrap().replica, "replica/2");
+    assert!(matches!(run(&service, Some(tick.plus_seconds(300))).await, Err(NotStarted::Served)));
+}
+
+#[tokio::test]
+async fn a_dead_runner_is_taken_over_once_its_lease_ends_and_its_run_is_closed() {
+    let service = Service::start().await;
+    let other = service.replica().await;
+    let (dead, tick) = (begun(&service), service.now());
+    history::record(service.app.db.writer(), dead.clone()).await.unwrap();
+    assert!(matches!(take(&service, &dead, Some(tick)).await, Taken::Held(_, None)));
+    match run(&other, None).await {
+        Err(NotStarted::Running(row)) => {
+            assert_eq!((row.holder, row.run_id), (service.app.replica.clone(), Some(dead.id)));
+        }
+        other => panic!("{other:?}"),
+    }
+    let_it_end(&service).await;
+    let taken_over = run(&other, Some(tick)).await.unwrap();
+    assert_eq!(
+        taken_over.outcome,
+        Some(Outcome::Done),
+        "the time of the schedule that the dead served is served again"
+    );
+    let closed = history::find(service.app.db.reader(), dead.id).await.unwrap();
+    assert_eq!((closed.outcome, closed.finished_at), (Some(Outcome::LostLease), Some(service.now())));
+    assert!(closed.error.unwrap().contains("found by replica/2"));
+    assert!(matches!(run(&service, Some(tick)).await, Err(NotStarted::Served)));
+}
+
+#[tokio::test]
+async fn what_was_begun_under_a_lease_that_is_lost_deletes_nothing_and_writes_nothing_beside_it() {
+    let service = Service::start().await;
+    service.fill(10, 0).await;
+    let old_run = begun(&service);
+    let mut old = held(&service, &old_run).await;
+    assert!(old.renew(&service.app.db).await.unwrap());
+    let_it_end(&service).await;
+    assert!(old.renew(&service.app.db).await.unwrap(), "late, but nobody took it");
+    let_it_end(&service).await;
+    let new_run = begun(&service);
+    let new = held(&service, &new_run).await;
+
+    assert!(!old.renew(&service.app.db).await.unwrap());
+    let delete = async |lease: &Lease| {
+        let all = token::Entity::delete_many().filter(token::Column::Id.is_not_null()).filter(lease.holds());
+        all.exec(service.app.db.writer()).await.unwrap().rows_affected
+    };
+    assert_eq!((delete(&old).await, tokens(&service).await), (0, 10));
+    let finished = Run { outcome: Some(Outcome::Done), finished_at: Some(service.now()), ..old_run };
+    old.release(&service.app.db, &finished, Some("nowhere".to_owned())).await.unwrap();
+    let row = lease::of(&service.app.db, PURGE).await.unwrap().unwrap();
+    assert_eq!((row.run_id, row.succeeded_at, row.position), (Some(new_run.id), None, None));
+    assert_eq!((delete(&new).await, tokens(&service).await), (10, 0));
+}
+
+/// Another takes over after its first batch.
+struct Thief<'a>(&'a Service);
+
+impl Progress for Thief<'_> {
+    fn batch(&mut self, run: &Run) {
+        if run.batches != 1 {
+            return;
+        }
+        let steal = async {
+            let_it_end(self.0).await;
+            held(self.0, &begun(self.0)).await;
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(steal));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_lost_its_lease_deletes_no_further_batch_and_says_so() {
+    let service = Service::with(|config| config.maintenance.batch_size = 10).await;
+    service.fill(35, 0).await;
+    let other = service.replica().await;
+    let mut thief = Thief(&other);
+    let manner = Manner::default();
+    let lost = maintenance::run(&service.app, PURGE, Trigger::Schedule, manner, &mut thief).await.unwrap();
+    assert_eq!((lost.outcome, lost.deleted_expired, tokens(&service).await), (Some(Outcome::LostLease), 10, 25));
+    let told = maintenance_run::Entity::find_by_id(lost.id).one(service.app.db.reader()).await.unwrap().unwrap();
+    assert_eq!(told.outcome, Some(Outcome::LostLease));
+    let row = lease::of(&service.app.db, PURGE).await.unwrap().unwrap();
+    assert!(row.run_id.is_some() && row.succeeded_at.is_none(), "the thief holds it still: {row:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_ends_on_its_budget_is_followed_by_another_until_all_is_done() {
+    let service = Service::with(|config| {
+        config.maintenance.batch_size = 1;
+        config.maintenance.max_run = std::time::Duration::ZERO;
+    })
+    .await;
+    service.fill(5, 0).await;
+    maintenance::start(&service.app, PURGE, Trigger::Api).await.unwrap();
+    service.app.maintenance.finish().await;
+    assert_eq!(tokens(&service).await, 0);
+    let runs = maintenance_run::Entity::find().all(service.app.db.reader()).await.unwrap();
+    let ended = |outcome| runs.iter().filter(|run| run.outcome == Some(outcome)).count();
+    assert!(ended(Outcome::Budget) >= 5 && ended(Outcome::Done) <= 1, "{runs:?}");
+}

@@ -13,7 +13,7 @@ use entity::{
 use metrics::Histogram;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use poem::http::{Method, StatusCode};
-use sea_orm::ActiveEnum;
+use sea_orm::{ActiveEnum, Iterable};
 use tracing_subscriber::{
     Layer,
     filter::{LevelFilter, Targets},
@@ -66,7 +66,10 @@ pub fn count() {
             [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
         let recorder = PrometheusBuilder::new().set_buckets(&buckets).map(PrometheusBuilder::install_recorder);
         match recorder {
-            Ok(Ok(handle)) => Some(handle),
+            Ok(Ok(handle)) => {
+                begin_at_zero();
+                Some(handle)
+            }
             Ok(Err(error)) | Err(error) => {
                 tracing::warn!(%error, "there will be no metrics");
                 None
@@ -126,12 +129,12 @@ pub fn checked(status: StatusCode, took: Duration) {
 
 /// A batch of a job was carried out.
 pub fn batch(job: &str, took: Duration) {
-    metrics::histogram!("daypass_maintenance_batch_duration_seconds", "job" => job.to_owned()).record(took);
+    metrics::histogram!("daypass_maintenance_batch_duration_seconds", "task" => job.to_owned()).record(took);
 }
 
 /// This process took the lease of a job, or gave it back.
 pub fn lease(job: &'static str, held: bool) {
-    metrics::gauge!("daypass_maintenance_lease_held", "job" => job).set(f64::from(u8::from(held)));
+    metrics::gauge!("daypass_maintenance_lease_held", "task" => job).set(f64::from(u8::from(held)));
 }
 
 /// How the jobs are doing, by what all replicas know.
@@ -140,7 +143,20 @@ pub fn health(all: &[Health], now: Timestamp) {
         let job = health.scheduled.job.name();
         // One that never succeeded has no age; nothing would be a lie, and no series no alert.
         let age = health.succeeded_at().map_or(f64::INFINITY, |at| seconds(now.millis_since(at)));
-        metrics::gauge!("daypass_maintenance_last_success_age_seconds", "job" => job).set(age);
+        metrics::gauge!("daypass_maintenance_last_success_age_seconds", "task" => job).set(age);
+        if let Some(backlog) = health.last.as_ref().and_then(|run| run.backlog) {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+            metrics::gauge!("daypass_purge_backlog").set(backlog as f64);
+        }
+    }
+}
+
+/// Makes the counters that alerts rest on, at zero: one that appears with its first event hides that one. The label is not `job`,
+/// which Prometheus gives a meaning of its own.
+fn begin_at_zero() {
+    for (job, outcome) in Job::ALL.into_iter().flat_map(|job| Outcome::iter().map(move |outcome| (job, outcome))) {
+        metrics::counter!("daypass_maintenance_runs_total", "task" => job.name(), "outcome" => outcome.to_value())
+            .absolute(0);
     }
 }
 
@@ -153,17 +169,13 @@ fn seconds(millis: i64) -> f64 {
 /// A run ended.
 pub fn run_finished(run: &Run) {
     let outcome = run.outcome.map(|outcome| outcome.to_value()).unwrap_or_default();
-    metrics::counter!("daypass_maintenance_runs_total", "job" => run.job.clone(), "outcome" => outcome.clone())
+    metrics::counter!("daypass_maintenance_runs_total", "task" => run.job.clone(), "outcome" => outcome.clone())
         .increment(1);
     if run.job == Job::Purge.name() {
         let deleted =
             [("expired", run.deleted_expired), ("revoked", run.deleted_revoked), ("other", run.deleted_other)];
         for (reason, deleted) in deleted {
             metrics::counter!("daypass_purge_deleted_total", "reason" => reason).increment(deleted.unsigned_abs());
-        }
-        if let Some(backlog) = run.backlog {
-            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
-            metrics::gauge!("daypass_purge_backlog").set(backlog as f64);
         }
     }
     let (job, deleted) = (&run.job, run.deleted());

@@ -16,7 +16,7 @@ use crate::{
     clock::TOLERATED_SKEW,
     db::migrate,
     error::{Error, Storage},
-    maintenance::health,
+    maintenance::{health, sanity},
     telemetry,
 };
 
@@ -144,7 +144,7 @@ fn clock(app: &App, database: Timestamp) -> Part {
     if skew.abs() <= TOLERATED_SKEW {
         well("clock")
     } else {
-        ailing("clock", Condition::Unavailable, format!("it is {skew} ms ahead of the database's"))
+        ailing("clock", Condition::Unavailable, format!("it is {}", sanity::against_database(skew)))
     }
 }
 

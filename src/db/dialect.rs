@@ -3,8 +3,9 @@
 
 use entity::token;
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseBackend, Statement,
+    ColumnTrait, Condition, DatabaseBackend, DbErr, RuntimeErr, Statement,
     sea_query::{DeleteStatement, Expr, ExprTrait, LockBehavior, LockType, Order, Query, UpdateStatement},
+    sqlx::error::DatabaseError,
 };
 use uuid::Uuid;
 
@@ -24,8 +25,23 @@ pub const READ_COMMITTED_MYSQL: &str = "SET SESSION TRANSACTION ISOLATION LEVEL 
 /// The same.
 pub const READ_COMMITTED_POSTGRES: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-/// Deletes at most `limit` rows that meet `condition`, in the order of `column`, if `also` is true; `key` is the table's primary
-/// key.
+/// Tells whether a session is on a node of a Galera cluster: then it has one row, whose second column is `ON`.
+pub const GALERA: &str = "SHOW VARIABLES LIKE 'wsrep_on'";
+/// Makes the reads of a session on such a node wait for what was committed on the others: promises rest on them.
+pub const GALERA_READS_WAIT: &str = "SET SESSION wsrep_sync_wait = 1";
+
+/// Whether a statement failed only because another one was faster, and may be tried again: a deadlock, a failure to
+/// serialize, and what a Galera cluster calls either.
+pub fn is_conflict(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    // MariaDB tells SQL states: its own 1213 is 40001.
+    matches!(code.as_deref(), Some("40001" | "40P01"))
+}
+
+/// Deletes at most `limit` rows that meet `condition`, in the order of `column`; `key` is the table's primary key.
 ///
 /// MariaDB limits a DELETE itself; the others delete what a limited SELECT names, PostgreSQL by the rows' places
 /// (three to five times as fast as by key) and stepping over rows that somebody else holds. The condition stands in
@@ -36,10 +52,9 @@ pub fn delete_some<C: ColumnTrait>(
     condition: Condition,
     column: C,
     limit: u64,
-    also: Condition,
 ) -> DeleteStatement {
     let mut delete = Query::delete();
-    delete.from_table(C::EntityName::default()).cond_where(condition.clone()).cond_where(also);
+    delete.from_table(C::EntityName::default()).cond_where(condition.clone());
     match chosen(engine, key, condition, column, limit) {
         Some(chosen) => delete.and_where(chosen).to_owned(),
         None => delete.order_by(column, Order::Asc).limit(limit).to_owned(),
@@ -54,10 +69,9 @@ pub fn update_some<C: ColumnTrait>(
     condition: Condition,
     column: C,
     limit: u64,
-    also: Condition,
 ) -> UpdateStatement {
     let mut update = Query::update();
-    update.table(C::EntityName::default()).values(values).cond_where(condition.clone()).cond_where(also);
+    update.table(C::EntityName::default()).values(values).cond_where(condition.clone());
     match chosen(engine, key, condition, column, limit) {
         Some(chosen) => update.and_where(chosen).to_owned(),
         None => update.order_by(column, Order::Asc).limit(limit).to_owned(),

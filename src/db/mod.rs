@@ -18,7 +18,7 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait,
     sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-    sqlx::{Connection as _, Executor as _},
+    sqlx::{Connection as _, Executor as _, Row as _},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -123,6 +123,20 @@ impl Db {
         row.try_get_by_index::<i64>(0).map(Timestamp::from_millis)
     }
 
+    /// Does something again, a few times, for as long as it fails only because others were faster.
+    pub async fn insist<T, F>(&self, what: impl Fn() -> F) -> Result<T, DbErr>
+    where
+        F: Future<Output = Result<T, DbErr>>,
+    {
+        for _ in 0..4 {
+            match what().await {
+                Err(error) if dialect::is_conflict(&error) => tokio::task::yield_now().await,
+                result => return result,
+            }
+        }
+        what().await
+    }
+
     /// Closes both pools once what they are doing is done.
     pub async fn close(&self) {
         for pool in [&self.readers, &self.writer] {
@@ -145,7 +159,14 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
     // changed it; under MySQL's own, what locks rows locks the gaps between them too.
     options.map_sqlx_mysql_pool_opts(|pool| {
         pool.after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(dialect::READ_COMMITTED_MYSQL).await.map(drop) })
+            Box::pin(async move {
+                connection.execute(dialect::READ_COMMITTED_MYSQL).await?;
+                let galera = connection.fetch_optional(dialect::GALERA).await?;
+                if galera.is_some_and(|row| row.try_get::<String, _>(1).is_ok_and(|value| value == "ON")) {
+                    connection.execute(dialect::GALERA_READS_WAIT).await?;
+                }
+                Ok(())
+            })
         })
     });
     options.map_sqlx_postgres_pool_opts(|pool| {

@@ -5,8 +5,8 @@ use entity::{
     maintenance_run::{Model as Run, Outcome, Trigger},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait,
+    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -39,10 +39,14 @@ pub async fn record(db: &impl ConnectionTrait, run: Run) -> Result<(), DbErr> {
     maintenance_run::Entity::insert(run).exec_without_returning(db).await.map(drop)
 }
 
-/// Writes how a run goes, or how it ended.
+/// Writes how a run goes, or how it ended; one that was closed meanwhile stays as it is.
 pub async fn update(db: &impl ConnectionTrait, run: Run) -> Result<(), DbErr> {
-    let run = run.into_active_model().reset_all();
-    maintenance_run::Entity::update(run).exec_without_returning(db).await.map(drop)
+    let id = run.id;
+    let mut run = run.into_active_model().reset_all();
+    run.id = NotSet;
+    let open =
+        Condition::all().add(maintenance_run::Column::Id.eq(id)).add(maintenance_run::Column::FinishedAt.is_null());
+    maintenance_run::Entity::update_many().set(run).filter(open).exec(db).await.map(drop)
 }
 
 /// Closes the record of a run that was found dead.

@@ -5,15 +5,15 @@
 //! while the job runs; who has died does not renew it, and it can be taken when its time is over. The time is the database's,
 //! so that replicas need not agree on theirs. All of it is plain SQL that any engine has: no lock is held in between.
 //!
-//! A runner that was held up for longer than its lease lasts may not know that another took over. So every batch carries
-//! [`Lease::holds`], which looks the fence up in the same statement: it deletes nothing under a lease that is no longer held.
+//! A runner that was held up for longer than its lease lasts may not know that another took over. So every batch renews the
+//! lease in its own transaction: what is no longer held cannot be renewed, and then nothing of the batch is kept.
 
 use std::time::{Duration, Instant};
 
 use entity::{Timestamp, maintenance_job as row, maintenance_run::Model as Run};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoActiveModel, QueryFilter, SqlErr, Value,
-    sea_query::{Expr, Query},
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    SqlErr, Value, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -24,16 +24,34 @@ use crate::{app::App, db::Db};
 /// replicas do every [`super::scheduler::LOOKS_EVERY`]: within 15 seconds in all.
 pub const LASTS: Duration = Duration::from_secs(10);
 
-/// How old it may be before it is renewed.
-const RENEWED_AFTER: Duration = Duration::from_secs(3);
-
 /// The lease of a job that this process holds.
 #[derive(Debug)]
 pub struct Lease {
     job: Job,
     fence: i64,
-    /// Read before the database was asked, so that it is never too late.
-    renewed: Instant,
+    time: DatabaseTime,
+}
+
+/// The database's time, as far as is known without asking again: never ahead of it.
+#[derive(Clone, Copy, Debug)]
+struct DatabaseTime {
+    then: Timestamp,
+    /// Read before the database was asked.
+    asked: Instant,
+}
+
+impl DatabaseTime {
+    async fn ask(db: &Db) -> Result<Self, DbErr> {
+        // In this order, or a slow answer would count twice.
+        let asked = Instant::now();
+        Ok(Self { then: db.now().await?, asked })
+    }
+
+    /// When a lease ends that is taken or renewed now.
+    fn end_of_lease(self) -> Timestamp {
+        let since = i64::try_from((self.asked.elapsed() + LASTS).as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(self.then.millis() + since)
+    }
 }
 
 /// What came of trying to take a lease.
@@ -65,17 +83,19 @@ pub fn is_abandoned(row: &row::Model, now: Timestamp) -> bool {
 /// Tries to take the lease for a run; with a `tick`, only if that time of the schedule has not been served, or if whoever
 /// served it has died over it.
 pub async fn take(app: &App, job: Job, run: &Run, tick: Option<Timestamp>) -> Result<Taken, DbErr> {
+    app.db.insist(|| take_once(app, job, run, tick)).await
+}
+
+async fn take_once(app: &App, job: Job, run: &Run, tick: Option<Timestamp>) -> Result<Taken, DbErr> {
     loop {
-        let (renewed, now) = (Instant::now(), app.db.now().await?);
-        let ends = end(now);
-        let seen = of(&app.db, job).await?;
-        let Some(seen) = seen else {
-            if insert(&app.db, first(job, run, ends, tick)).await? {
-                return Ok(Taken::Held(Lease { job, fence: 1, renewed }, None));
+        let time = DatabaseTime::ask(&app.db).await?;
+        let Some(seen) = of(&app.db, job).await? else {
+            if insert(&app.db, first(job, run, time, tick)).await? {
+                return Ok(Taken::Held(Lease { job, fence: 1, time }, None));
             }
             continue;
         };
-        let abandoned = is_abandoned(&seen, now);
+        let abandoned = is_abandoned(&seen, time.then);
         if seen.run_id.is_some() && !abandoned {
             return Ok(Taken::Running(seen));
         }
@@ -87,44 +107,29 @@ pub async fn take(app: &App, job: Job, run: &Run, tick: Option<Timestamp>) -> Re
             .col_expr(row::Column::Holder, Expr::value(app.replica.clone()))
             .col_expr(row::Column::RunId, Expr::value(run.id))
             .col_expr(row::Column::Fence, Expr::value(fence))
-            .col_expr(row::Column::LeaseExpiresAt, Expr::value(ends))
+            .col_expr(row::Column::LeaseExpiresAt, Expr::value(time.end_of_lease()))
             .col_expr(row::Column::ServedAt, Expr::value(tick.unwrap_or(seen.served_at)))
             .filter(under(job, seen.fence))
             // A late renewal is seen by this, the end of the run by the next.
             .filter(row::Column::LeaseExpiresAt.eq(seen.lease_expires_at))
             .filter(same_run(seen.run_id));
         if change.exec(app.db.writer()).await?.rows_affected == 1 {
-            return Ok(Taken::Held(Lease { job, fence, renewed }, seen.run_id));
+            return Ok(Taken::Held(Lease { job, fence, time }, seen.run_id));
         }
     }
 }
 
 impl Lease {
-    /// Whether it is time to renew it.
-    pub fn is_due(&self) -> bool {
-        self.renewed.elapsed() >= RENEWED_AFTER
-    }
-
     /// Renews it; false if it was lost.
-    pub async fn renew(&mut self, db: &Db) -> Result<bool, DbErr> {
-        let (renewed, now) = (Instant::now(), db.now().await?);
+    pub async fn renew(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let change = row::Entity::update_many()
-            .col_expr(row::Column::LeaseExpiresAt, Expr::value(end(now)))
+            .col_expr(row::Column::LeaseExpiresAt, Expr::value(self.time.end_of_lease()))
             .filter(under(self.job, self.fence));
-        let held = change.exec(db.writer()).await?.rows_affected == 1;
-        self.renewed = renewed;
-        Ok(held)
-    }
-
-    /// The condition that it is held, for the statements of the run.
-    pub fn holds(&self) -> Condition {
-        let held =
-            Query::select().expr(Expr::val(1)).from(row::Entity).cond_where(under(self.job, self.fence)).to_owned();
-        Condition::all().add(Expr::exists(held))
+        Ok(change.exec(db).await?.rows_affected == 1)
     }
 
     /// Gives it back, and writes beside it how the run ended; that of a lease which was lost is nobody's business.
-    pub async fn release(self, db: &Db, run: &Run, position: Option<String>) -> Result<(), DbErr> {
+    pub async fn release(&self, db: &Db, run: &Run, position: Option<&str>) -> Result<(), DbErr> {
         let mut change = row::Entity::update_many()
             .col_expr(row::Column::RunId, Expr::value(Value::Uuid(None)))
             .col_expr(row::Column::LastRunId, Expr::value(run.id))
@@ -142,10 +147,6 @@ impl Lease {
     }
 }
 
-fn end(now: Timestamp) -> Timestamp {
-    Timestamp::from_millis(now.millis() + i64::try_from(LASTS.as_millis()).unwrap_or(i64::MAX))
-}
-
 fn under(job: Job, fence: i64) -> Condition {
     Condition::all().add(row::Column::Name.eq(job.name())).add(row::Column::Fence.eq(fence))
 }
@@ -155,13 +156,13 @@ fn same_run(run: Option<Uuid>) -> Expr {
 }
 
 /// The row of a job that runs for the first time on this database.
-fn first(job: Job, run: &Run, ends: Timestamp, tick: Option<Timestamp>) -> row::Model {
+fn first(job: Job, run: &Run, time: DatabaseTime, tick: Option<Timestamp>) -> row::Model {
     row::Model {
         name: job.name().to_owned(),
         holder: run.replica.clone(),
         run_id: Some(run.id),
         fence: 1,
-        lease_expires_at: ends,
+        lease_expires_at: time.end_of_lease(),
         served_at: tick.unwrap_or(Timestamp::from_millis(0)),
         last_run_id: None,
         accepted_at: None,

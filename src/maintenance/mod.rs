@@ -93,12 +93,14 @@ pub async fn start(app: &Arc<App>, job: Job, trigger: Trigger) -> Result<Run, No
 
 /// Takes the lease and records that the run begins. Whoever asked may go away while this waits: then the lease ends by itself.
 async fn begin(app: &App, job: Job, trigger: Trigger, tick: Option<Timestamp>) -> Result<(Run, Lease), NotStarted> {
-    let run = history::begun(job, &app.replica, trigger, app.clock.now());
+    let mut run = history::begun(job, &app.replica, trigger, app.clock.now());
     let (lease, dead) = match lease::take(app, job, &run, tick).await.map_err(Error::from)? {
         Taken::Held(lease, dead) => (lease, dead),
         Taken::Running(row) => return Err(NotStarted::Running(Box::new(row))),
         Taken::Served => return Err(NotStarted::Served),
     };
+    // Not before the one before has ended.
+    run.started_at = app.clock.now();
     if let Some(dead) = dead {
         tracing::warn!(job = job.name(), run_id = %dead, "a run was found dead, and is taken over");
         history::close(app.db.writer(), dead, &app.replica, run.started_at).await.map_err(Error::from)?;
@@ -112,12 +114,12 @@ async fn carry_out(
     app: &App,
     job: Job,
     mut run: Run,
-    mut lease: Lease,
+    lease: Lease,
     manner: Manner,
     progress: &mut dyn Progress,
 ) -> Run {
     telemetry::lease(job.name(), true);
-    let (ended, position) = work(app, job, &mut run, &mut lease, manner, progress).await;
+    let (ended, position) = work(app, job, &mut run, &lease, manner, progress).await;
     match ended {
         Ok(()) => run.outcome = Some(Outcome::Done),
         Err(Halt::Ended(outcome)) => run.outcome = Some(outcome),
@@ -127,7 +129,7 @@ async fn carry_out(
         }
     }
     run.finished_at = Some(app.clock.now());
-    if let Err(error) = close(app, &run, lease, position).await {
+    if let Err(error) = app.db.insist(|| close(app, &run, &lease, position.as_deref())).await {
         tracing::error!(run_id = %run.id, error = %Storage::from(error), "the end of a run was not recorded");
     }
     telemetry::lease(job.name(), false);
@@ -135,7 +137,7 @@ async fn carry_out(
     run
 }
 
-async fn close(app: &App, run: &Run, lease: Lease, position: Option<String>) -> Result<(), DbErr> {
+async fn close(app: &App, run: &Run, lease: &Lease, position: Option<&str>) -> Result<(), DbErr> {
     history::update(app.db.writer(), run.clone()).await?;
     lease.release(&app.db, run, position).await
 }
@@ -145,7 +147,7 @@ async fn work(
     app: &App,
     job: Job,
     run: &mut Run,
-    lease: &mut Lease,
+    lease: &Lease,
     manner: Manner,
     progress: &mut dyn Progress,
 ) -> (Result<(), Halt>, Option<String>) {

@@ -5,8 +5,6 @@
 //! goes on. It goes as far as it must to keep up: [`PACE`] entries for each token deleted, so that in the long run one entry in
 //! so many is left over at most.
 
-use std::time::Instant;
-
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
@@ -33,13 +31,10 @@ pub(super) async fn sweep(task: &mut Task<'_>) -> Result<(), Halt> {
     let began_at = task.position.as_deref().and_then(read).unwrap_or(START);
     let (mut at, mut round) = (began_at, false);
     while left > 0 && !(round && at >= began_at) {
-        task.may_begin().await?;
-        let began = Instant::now();
+        task.may_begin()?;
         let end = nth_after(task.app, at, size.min(left)).await?;
         let dead = dialect::owners_of_nothing(at, end.unwrap_or(END));
-        task.app.db.writer().execute_raw(dead).await?;
-        let took = began.elapsed();
-        task.took(took);
+        let (_, took) = task.transact(None, dead).await?;
         left = left.saturating_sub(size);
         size = next_size(size, took, true).clamp(1, most);
         at = end.unwrap_or(START);

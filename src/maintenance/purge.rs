@@ -32,10 +32,10 @@ pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
 
 async fn drain(task: &mut Task<'_>) -> Result<(), Halt> {
     for reason in Reason::ALL {
-        task.drain(reason.count(), |app, lease, size| {
+        task.drain(reason.count(), |app, size| {
             // The time is read anew for each batch, for a drain may be long.
             let stale = reason.stale(app, app.clock.now());
-            dialect::delete_some(app.db.engine(), token::Column::Id, stale, reason.column(), size, lease.holds())
+            dialect::delete_some(app.db.engine(), token::Column::Id, stale, reason.column(), size)
         })
         .await?;
     }

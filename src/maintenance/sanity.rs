@@ -17,9 +17,7 @@ use crate::{
 pub async fn jump(app: &App) -> Result<Option<String>, DbErr> {
     let skew = app.clock.skew(app.db.now().await?);
     if skew.abs() > TOLERATED_SKEW {
-        return Ok(Some(format!(
-            "the clock is {skew} ms ahead of the database's; `daypass purge --force` runs all the same"
-        )));
+        return Ok(Some(format!("the clock is {}; `daypass purge --force` runs all the same", against_database(skew))));
     }
     let accepted = lease::of(&app.db, Job::Purge).await?.and_then(|row| row.accepted_at);
     if let Some(back) = behind(accepted, app.clock.now()) {
@@ -27,6 +25,12 @@ pub async fn jump(app: &App) -> Result<Option<String>, DbErr> {
     }
     // An embedded database has no clock of its own to compare with.
     Ok(if app.db.engine() == Engine::Sqlite { app.maintenance.pace.jumped(&app.clock, accepted) } else { None })
+}
+
+/// How a clock stands to the database's, from which it differs by so many milliseconds.
+pub fn against_database(skew: i64) -> String {
+    let direction = if skew > 0 { "ahead of" } else { "behind" };
+    format!("{} ms {direction} the database's", skew.abs())
 }
 
 /// How `now` is behind the last purge that worked.

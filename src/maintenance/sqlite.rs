@@ -1,6 +1,6 @@
 //! `SQLite` only: its files and its statistics.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DbErr, RuntimeErr, Statement,
@@ -22,29 +22,23 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Gives free space back, empties the log of what is in the file by now, and lets `SQLite` look at its statistics.
 pub(super) async fn tidy(task: &mut Task<'_>) -> Result<(), Halt> {
+    let app = task.app;
     loop {
-        let (free, pages) =
-            (number(task.app, "PRAGMA freelist_count").await?, number(task.app, "PRAGMA page_count").await?);
+        let (free, pages) = (number(app, "PRAGMA freelist_count").await?, number(app, "PRAGMA page_count").await?);
         if free <= PAGES || free <= pages / KEPT {
             break;
         }
-        task.may_go_on().await?;
-        timed(task, &format!("PRAGMA incremental_vacuum({PAGES})")).await?;
-        task.run.deleted_other += free - number(task.app, "PRAGMA freelist_count").await?;
+        task.may_go_on()?;
+        task.alone(pragma(app, &format!("PRAGMA incremental_vacuum({PAGES})"))).await?;
+        task.run.deleted_other += free - number(app, "PRAGMA freelist_count").await?;
     }
-    task.may_begin().await?;
-    timed(task, "PRAGMA optimize").await?;
-    let began = Instant::now();
-    truncate_log(task.app).await?;
-    task.took(began.elapsed());
-    Ok(())
+    task.may_begin()?;
+    task.alone(pragma(app, "PRAGMA optimize")).await?;
+    task.alone(truncate_log(app)).await
 }
 
-async fn timed(task: &mut Task<'_>, statement: &str) -> Result<(), DbErr> {
-    let began = Instant::now();
-    task.app.db.writer().execute_unprepared(statement).await?;
-    task.took(began.elapsed());
-    Ok(())
+async fn pragma(app: &App, statement: &str) -> Result<(), DbErr> {
+    app.db.writer().execute_unprepared(statement).await.map(drop)
 }
 
 async fn number(app: &App, pragma: &'static str) -> Result<i64, DbErr> {

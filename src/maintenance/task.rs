@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use entity::maintenance_run::{Model as Run, Outcome};
-use sea_orm::{ConnectionTrait, DbErr, StatementBuilder};
-use tokio_util::sync::CancellationToken;
+use sea_orm::{ConnectionTrait, DbErr, Statement, StatementBuilder};
 
 use super::{history, lease::Lease};
 use crate::{app::App, telemetry};
@@ -56,7 +55,7 @@ pub struct Task<'a> {
     pub run: &'a mut Run,
     /// Where an earlier run of the job left off, and where the next shall go on.
     pub position: Option<String>,
-    lease: &'a mut Lease,
+    lease: &'a Lease,
     began: Instant,
     budget: Option<Duration>,
     size: u64,
@@ -68,7 +67,7 @@ impl<'a> Task<'a> {
     pub fn new(
         app: &'a App,
         run: &'a mut Run,
-        lease: &'a mut Lease,
+        lease: &'a Lease,
         budget: Option<Duration>,
         position: Option<String>,
         progress: &'a mut dyn Progress,
@@ -77,18 +76,17 @@ impl<'a> Task<'a> {
         Self { app, run, position, lease, began: Instant::now(), budget, size, progress }
     }
 
-    /// Carries out a statement, made anew for so many rows and a lease that is held, until it finds fewer than that.
+    /// Carries out a statement, made anew for so many rows, until it finds fewer than that.
     pub async fn drain<S: StatementBuilder>(
         &mut self,
         count: Count,
-        statement: impl Fn(&App, &Lease, u64) -> S,
+        statement: impl Fn(&App, u64) -> S,
     ) -> Result<(), Halt> {
-        loop {
-            self.may_go_on().await?;
-            if self.batch(count, &statement).await? {
-                return Ok(());
-            }
-        }
+        while {
+            self.may_go_on()?;
+            self.batch(count, &statement).await?
+        } {}
+        Ok(())
     }
 
     /// Carries it out once at least, however late it is, and then as long as there is time: what is little must not wait for
@@ -96,49 +94,63 @@ impl<'a> Task<'a> {
     pub async fn drain_a_little<S: StatementBuilder>(
         &mut self,
         count: Count,
-        statement: impl Fn(&App, &Lease, u64) -> S,
+        statement: impl Fn(&App, u64) -> S,
     ) -> Result<(), Halt> {
-        self.may_begin().await?;
-        if self.batch(count, &statement).await? {
-            return Ok(());
-        }
-        self.drain(count, statement).await
+        self.may_begin()?;
+        if self.batch(count, &statement).await? { self.drain(count, statement).await } else { Ok(()) }
     }
 
-    /// One transaction's worth; tells whether it was the last. The next is made to take [`TARGET`].
+    /// One batch of rows; tells whether there may be another. The next is made to take [`TARGET`].
     async fn batch<S: StatementBuilder>(
         &mut self,
         count: Count,
-        statement: &impl Fn(&App, &Lease, u64) -> S,
+        statement: &impl Fn(&App, u64) -> S,
     ) -> Result<bool, Halt> {
         let (size, cap) = (self.size, self.app.config.maintenance.batch_size);
-        let statement = statement(self.app, self.lease, size);
-        let began = Instant::now();
-        let rows = self.app.db.writer().execute(&statement).await?.rows_affected();
-        let took = began.elapsed();
-        *count(self.run) += i64::try_from(rows).unwrap_or(i64::MAX);
-        self.took(took);
+        let statement = self.app.db.writer().get_database_backend().build(&statement(self.app, size));
+        let (rows, took) = self.transact(Some(count), statement).await?;
         self.size = next_size(size, took, rows == size).clamp(1, cap);
-        if rows == size {
-            tokio::task::yield_now().await;
-            return Ok(false);
-        }
-        // It may have found nothing because the lease is gone.
-        self.renew().await?;
-        Ok(true)
+        tokio::task::yield_now().await;
+        Ok(rows == size)
     }
 
-    /// Notes a batch.
-    pub fn took(&mut self, took: Duration) {
-        self.run.batches += 1;
-        self.run.slowest_batch_ms = self.run.slowest_batch_ms.max(i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
+    /// A short transaction: the lease is renewed, the statement carried out, and the run's record brought up to date, all or
+    /// nothing. So the record is right whenever the process dies, and who lost the lease changes nothing.
+    pub async fn transact(&mut self, count: Option<Count>, statement: Statement) -> Result<(u64, Duration), Halt> {
+        let began = Instant::now();
+        let (app, lease, before) = (self.app, self.lease, &*self.run);
+        let Some((after, rows)) = app.db.insist(|| transact(app, lease, before, count, &statement)).await? else {
+            return Err(Halt::Ended(Outcome::LostLease));
+        };
+        let took = began.elapsed();
+        *self.run = after;
+        self.took(took);
+        Ok((rows, took))
+    }
+
+    /// What no transaction can hold: the lease is renewed before, and the record brought up to date with the next batch.
+    pub async fn alone<T>(&mut self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, Halt> {
+        if !self.lease.renew(self.app.db.writer()).await? {
+            return Err(Halt::Ended(Outcome::LostLease));
+        }
+        let began = Instant::now();
+        let value = work.await?;
+        *self.run = counted(self.run.clone(), None, 0);
+        self.took(began.elapsed());
+        Ok(value)
+    }
+
+    /// How long a batch took, its commit included, is in the record with the next.
+    fn took(&mut self, took: Duration) {
+        let millis = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+        self.run.slowest_batch_ms = self.run.slowest_batch_ms.max(millis);
         telemetry::batch(&self.run.job, took);
         self.progress.batch(self.run);
     }
 
     /// Whether another batch may begin, the run's time included; a first one always may, or there would be no end of it.
-    pub async fn may_go_on(&mut self) -> Result<(), Halt> {
-        self.may_begin().await?;
+    pub fn may_go_on(&self) -> Result<(), Halt> {
+        self.may_begin()?;
         match self.budget {
             Some(budget) if self.run.batches > 0 && self.began.elapsed() >= budget => Err(Halt::Ended(Outcome::Budget)),
             Some(_) | None => Ok(()),
@@ -146,28 +158,38 @@ impl<'a> Task<'a> {
     }
 
     /// Whether another batch may begin, however long it took so far.
-    pub async fn may_begin(&mut self) -> Result<(), Halt> {
-        if self.stop().is_cancelled() {
-            return Err(Halt::Ended(Outcome::Cancelled));
-        }
-        if !self.lease.is_due() {
-            return Ok(());
-        }
-        self.renew().await?;
-        // Whoever looks meanwhile sees how far it is.
-        Ok(history::update(self.app.db.writer(), self.run.clone()).await?)
+    pub fn may_begin(&self) -> Result<(), Halt> {
+        if self.app.maintenance.stop.is_cancelled() { Err(Halt::Ended(Outcome::Cancelled)) } else { Ok(()) }
     }
+}
 
-    async fn renew(&mut self) -> Result<(), Halt> {
-        if !self.lease.renew(&self.app.db).await? {
-            return Err(Halt::Ended(Outcome::LostLease));
-        }
-        Ok(())
+/// None if the lease was lost.
+async fn transact(
+    app: &App,
+    lease: &Lease,
+    before: &Run,
+    count: Option<Count>,
+    statement: &Statement,
+) -> Result<Option<(Run, u64)>, DbErr> {
+    let txn = app.db.begin().await?;
+    if !lease.renew(&txn).await? {
+        txn.rollback().await?;
+        return Ok(None);
     }
+    let rows = txn.execute_raw(statement.clone()).await?.rows_affected();
+    let after = counted(before.clone(), count, rows);
+    history::update(&txn, after.clone()).await?;
+    txn.commit().await?;
+    Ok(Some((after, rows)))
+}
 
-    fn stop(&self) -> &CancellationToken {
-        &self.app.maintenance.stop
+/// The record of a run with one more batch.
+fn counted(mut run: Run, count: Option<Count>, rows: u64) -> Run {
+    if let Some(count) = count {
+        *count(&mut run) += i64::try_from(rows).unwrap_or(i64::MAX);
     }
+    run.batches += 1;
+    run
 }
 
 /// Grows or shrinks a batch towards [`TARGET`], by no more than twice or half at once. One that was not full tells nothing of

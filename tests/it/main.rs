@@ -10,6 +10,7 @@ mod checker;
 mod cli;
 mod django;
 mod expiry;
+mod galera;
 mod lease;
 mod left_out;
 mod limits;

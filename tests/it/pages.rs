@@ -7,7 +7,7 @@ use crate::support::Service;
 #[tokio::test]
 async fn the_pages_load_nothing_from_elsewhere() {
     let service = Service::start().await;
-    for path in ["/", "/docs", "/docs/"] {
+    for path in ["/", "/docs", "/docs/", "/console", "/console/"] {
         let page = service.get(path, None).await;
         assert_eq!(page.status, 200, "{path}");
         assert!(page.header("content-type").starts_with("text/html"));

@@ -23,6 +23,13 @@ pub fn routes() -> Route {
         .at("/openapi.yaml", file("application/yaml", openapi::yaml))
         .nest("/docs", docs())
         .at("/docs.js", file(JAVASCRIPT, || include_str!("docs.js")))
+        .nest("/console", console())
+        .at("/console.js", file(JAVASCRIPT, || include_str!("console.js")))
+        .at("/console-charts.js", file(JAVASCRIPT, || include_str!("console-charts.js")))
+        .at("/console-rows.js", file(JAVASCRIPT, || include_str!("console-rows.js")))
+        .at("/console.css", file(CSS, || include_str!("console.css")))
+        .at("/sign-in.js", file(JAVASCRIPT, || include_str!("sign-in.js")))
+        .at("/text.js", file(JAVASCRIPT, || include_str!("text.js")))
         .at("/index.js", file(JAVASCRIPT, || include_str!("index.js")))
         .at("/site.css", file(CSS, || include_str!("site.css")))
         .at("/favicon.svg", file("image/svg+xml", || include_str!("favicon.svg")))
@@ -36,6 +43,18 @@ fn docs() -> impl Endpoint<Output = Response> {
         .at("/", file(HTML, || include_str!("docs.html")))
         .at("/swagger-ui.js", file(JAVASCRIPT, || swagger_part("<script charset=\"UTF-8\">", "</script>\n</head>")))
         .at("/swagger-ui.css", file(CSS, || swagger_part("<style charset=\"UTF-8\">", "</style>")))
+        .with(Compression::new())
+        .map_to_response()
+}
+
+/// The console and the library that draws its charts, compressed. Its licence goes where it goes.
+fn console() -> impl Endpoint<Output = Response> {
+    const CHARTS: &str =
+        concat!("/*!\n", include_str!("vendor/uplot.LICENSE"), "*/\n", include_str!("vendor/uplot.js"));
+    Route::new()
+        .at("/", file(HTML, || include_str!("console.html")))
+        .at("/uplot.js", file(JAVASCRIPT, || CHARTS))
+        .at("/uplot.css", file(CSS, || include_str!("vendor/uplot.css")))
         .with(Compression::new())
         .map_to_response()
 }

@@ -2,6 +2,7 @@
 
 pub mod database;
 pub mod process;
+pub mod rows;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,13 +17,12 @@ use daypass::{
     config::Config,
     db,
 };
-use entity::{DigestAlgorithm, Scopes, Timestamp, TokenDigest, token};
+use entity::{Scopes, Timestamp};
 use poem::{
     Endpoint, EndpointExt, Request, Response,
     endpoint::BoxEndpoint,
     http::{HeaderMap, Method, StatusCode},
 };
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
 
 use database::Database;
@@ -115,20 +115,9 @@ impl Service {
         daypass::token::usage::flush(&self.app).await.unwrap();
     }
 
-    /// Puts so many tokens into the database that are stale by now, spread over the month before yesterday, and so many that end
-    /// within the coming week.
+    /// Puts tokens into the database, see [`rows::fill`].
     pub async fn fill(&self, stale: i64, live: i64) {
-        const DAY: i64 = 86_400_000;
-
-        let now = self.now().millis();
-        let ends = (0..stale).map(|at| now - 2 * DAY - at * 30 * DAY / stale);
-        let ends = ends.chain((0..live).map(|at| now + 1 + at * 7 * DAY / live));
-        let rows: Vec<_> =
-            ends.map(|end| a_token(Timestamp::from_millis(end)).into_active_model().reset_all()).collect();
-        for rows in rows.chunks(500) {
-            let insert = token::Entity::insert_many(rows.to_vec());
-            insert.exec_without_returning(self.app.db.writer()).await.unwrap();
-        }
+        rows::fill(self.app.db.writer(), self.now(), stale, live).await;
     }
 
     /// Makes a user that may have these scopes.
@@ -208,33 +197,6 @@ impl Service {
         let answer = Answer { status, headers, text };
         answer.check_what_is_always_true();
         answer
-    }
-}
-
-/// A token that ends then; nobody knows its secret.
-pub fn a_token(end: Timestamp) -> token::Model {
-    let created = end.minus(days(1));
-    token::Model {
-        id: daypass::id::new(created),
-        kind: token::Kind::Api,
-        digest_algorithm: DigestAlgorithm::Sha256,
-        digest: TokenDigest::new([0; 32]),
-        previous_digest: None,
-        previous_expires_at: None,
-        hint: "none".to_owned(),
-        name: None,
-        user_id: Some(daypass::id::new(created)),
-        client_id: None,
-        scopes: Scopes::default(),
-        ttl: 86_400,
-        idle_timeout: None,
-        created_at: created,
-        expires_at: end,
-        ttl_expires_at: end,
-        max_expires_at: end,
-        last_used_at: None,
-        revoked_at: None,
-        changed_at: created,
     }
 }
 

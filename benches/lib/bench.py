@@ -20,8 +20,8 @@ def say(text):
 
 
 class Bench:
-    def __init__(self, quick, parent):
-        self.quick = quick
+    def __init__(self, quick, parent, long=False):
+        self.quick, self.long = quick, long
         # How many tokens are "many".
         self.hot = self.choose(100_000, 20_000)
         # The database servers run as users of their own and must get in.

@@ -7,6 +7,7 @@ from pathlib import Path
 from .process import cpu_seconds
 
 WALK = Path(__file__).parent.parent / "walk.lua"
+PACED = Path(__file__).parent / "paced.lua"
 THREADS = 2
 
 
@@ -19,13 +20,14 @@ def write_requests(bench, name, requests):
     return file
 
 
-def run(port, file, connections, seconds, refused=False, once=False, pids=None):
-    """Runs wrk once. `pids` names the processes whose CPU time is taken; it is given for each request in µs.
+def run(port, file, connections, seconds, refused=False, once=False, paced=False, pids=None):
+    """Runs wrk once, as fast as it goes or `paced`. `pids` names the processes whose CPU time is taken; it is given for
+    each request in µs.
 
     Every answer must be a success, or every one a refusal (`refused`): figures of anything else mean nothing.
     """
     threads = min(THREADS, connections)
-    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", WALK]
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", PACED if paced else WALK]
     command += [f"http://127.0.0.1:{port}", "--", file, str(threads)] + (["once"] if once else [])
     before = {name: cpu_seconds(pid) for name, pid in (pids or {}).items()}
     ran = subprocess.run([str(word) for word in command], capture_output=True, text=True)

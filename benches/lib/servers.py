@@ -77,6 +77,9 @@ class Limit:
         self.process.stop()
 
 
+PSQL = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1"]
+
+
 class Postgres:
     """A PostgreSQL server with its defaults, but for the number of connections; fsync is on."""
 
@@ -88,12 +91,24 @@ class Postgres:
         self.pid = int((self.folder / "data" / "postmaster.pid").read_text().split("\n")[0])
 
     def query(self, text, database="postgres"):
-        command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", text, f"{self.server}/{database}"]
+        command = [*PSQL, "-c", text, f"{self.server}/{database}"]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    def create(self, name, durable=True):
-        """An empty database; one that is not durable acknowledges before the disk has it, which is quicker to fill."""
-        self.query(f"CREATE DATABASE {name}")
+    def script(self, text, database):
+        """Many statements by one client, each a transaction of its own."""
+        subprocess.run([*PSQL, "-f", "-", f"{self.server}/{database}"], input=text, check=True, capture_output=True, text=True)
+
+    def copy_in(self, text, lines, database):
+        """Carries out a COPY with these lines."""
+        with subprocess.Popen([*PSQL, "-c", text, f"{self.server}/{database}"], stdin=subprocess.PIPE) as psql:
+            psql.stdin.writelines(lines)
+        if psql.returncode != 0:
+            raise RuntimeError(f"{text} failed")
+
+    def create(self, name, durable=True, copy_of=None):
+        """A database, empty if it is no copy; one that is not durable acknowledges before the disk has it, which is quicker
+        to fill."""
+        self.query(f"CREATE DATABASE {name}" + (f" TEMPLATE {copy_of}" if copy_of else ""))
         if not durable:
             self.query(f"ALTER DATABASE {name} SET synchronous_commit = off")
         return f"{self.server}/{name}"

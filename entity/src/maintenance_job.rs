@@ -25,7 +25,7 @@ pub struct Model {
     pub served_at: Timestamp,
     /// The newest run that ended.
     pub last_run_id: Option<Uuid>,
-    /// Of the purge: when its newest run began that worked by a clock it accepted, which later clocks are compared with.
+    /// When the newest run began that worked by a clock it accepted: what later clocks are compared with.
     pub accepted_at: Option<Timestamp>,
     /// When a run last got everything done.
     pub succeeded_at: Option<Timestamp>,

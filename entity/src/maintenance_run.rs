@@ -66,7 +66,7 @@ pub struct Model {
     pub batches: i64,
     /// The longest of them, in milliseconds.
     pub slowest_batch_ms: i64,
-    /// Stale rows that were left; none where that was not counted.
+    /// Stale rows that were left, about how many where they are many; none where that was not counted.
     pub backlog: Option<i64>,
     /// What went wrong, in words for an operator.
     pub error: Option<String>,

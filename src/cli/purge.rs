@@ -45,7 +45,8 @@ impl Purge {
             stopped.cancel();
         });
         let manner = Manner { force: self.force, unhurried: true, ..Manner::default() };
-        let run = match maintenance::run(&app, Job::Purge, Trigger::Cli, manner, &mut *progress(expected)).await {
+        let run = match maintenance::run(&app, Job::Purge, Trigger::Cli, manner, &mut *progress(common, expected)).await
+        {
             Ok(run) => run,
             Err(NotStarted::Failed(error)) => return Err(error.into()),
             Err(running @ (NotStarted::Running(_) | NotStarted::Served)) => {
@@ -61,8 +62,9 @@ impl Purge {
 
 fn failure(run: &Run) -> Option<String> {
     match run.outcome {
-        Some(Outcome::Done | Outcome::Budget) => None,
-        Some(Outcome::Cancelled) => Some("the purge was stopped before it was done".to_owned()),
+        Some(Outcome::Done) => None,
+        // It has no budget.
+        Some(Outcome::Cancelled | Outcome::Budget) => Some("the purge was stopped before it was done".to_owned()),
         Some(Outcome::LostLease) => Some("another process took the purge over".to_owned()),
         Some(Outcome::Clock | Outcome::Failed) | None => {
             Some(format!("the purge did not do its work: {}", run.error.as_deref().unwrap_or_default()))
@@ -71,7 +73,10 @@ fn failure(run: &Run) -> Option<String> {
 }
 
 /// A bar on a terminal; elsewhere, such as in a log, a line now and then.
-fn progress(expected: Count) -> Box<dyn Progress> {
+fn progress(common: &Common, expected: Count) -> Box<dyn Progress> {
+    if common.json {
+        return Box::new(());
+    }
     if !std::io::stderr().is_terminal() {
         return Box::new(Lines { expected, began: Instant::now(), told: Instant::now() });
     }

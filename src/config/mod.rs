@@ -412,7 +412,7 @@ impl Default for Maintenance {
             sqlite_schedule: "0 48 * * * *".to_owned(),
             retain_expired: days(1),
             retain_revoked: days(1),
-            batch_size: 1000,
+            batch_size: 5000,
             max_run: Duration::from_mins(1),
             keep_runs: days(30),
         }

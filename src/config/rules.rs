@@ -7,6 +7,7 @@ use super::{
     schedule::Schedule,
     units::{duration_text, size_text},
 };
+
 /// A rule that a value breaks.
 #[derive(Debug)]
 pub struct Broken {

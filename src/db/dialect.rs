@@ -1,13 +1,13 @@
-//! Every statement that the three engines do not share. Besides this file only `db`'s own asks which one it talks to: to
-//! open it, to begin a transaction, and to keep a statement's text for each.
+//! Statements that say the same to each engine, in its own words. What only `SQLite` has to do stands in `maintenance/owners.rs`
+//! and `maintenance/sqlite.rs`; besides these and `db`'s own files nothing asks which engine it talks to, but for the purge's
+//! question whether the clock is the database's, too.
 
 use entity::token;
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseBackend, DbErr, RuntimeErr, Statement,
+    ColumnTrait, Condition, DbErr, RuntimeErr,
     sea_query::{DeleteStatement, Expr, ExprTrait, LockBehavior, LockType, Order, Query, UpdateStatement},
     sqlx::error::DatabaseError,
 };
-use uuid::Uuid;
 
 use super::Engine;
 
@@ -44,8 +44,7 @@ pub fn is_conflict(error: &DbErr) -> bool {
 /// Deletes at most `limit` rows that meet `condition`, in the order of `column`; `key` is the table's primary key.
 ///
 /// MariaDB limits a DELETE itself; the others delete what a limited SELECT names, PostgreSQL by the rows' places
-/// (three to five times as fast as by key) and stepping over rows that somebody else holds. The condition stands in
-/// the DELETE again: a row may change between being chosen and being deleted.
+/// (three to five times as fast as by key) and stepping over rows that somebody else holds.
 pub fn delete_some<C: ColumnTrait>(
     engine: Engine,
     key: C,
@@ -54,11 +53,11 @@ pub fn delete_some<C: ColumnTrait>(
     limit: u64,
 ) -> DeleteStatement {
     let mut delete = Query::delete();
-    delete.from_table(C::EntityName::default()).cond_where(condition.clone());
-    match chosen(engine, key, condition, column, limit) {
-        Some(chosen) => delete.and_where(chosen).to_owned(),
-        None => delete.order_by(column, Order::Asc).limit(limit).to_owned(),
+    delete.from_table(C::EntityName::default()).cond_where(among_first(engine, key, condition, column, limit));
+    if engine == Engine::MySql {
+        delete.order_by(column, Order::Asc).limit(limit);
     }
+    delete
 }
 
 /// Sets columns of at most `limit` rows, chosen like those of [`delete_some`].
@@ -71,26 +70,34 @@ pub fn update_some<C: ColumnTrait>(
     limit: u64,
 ) -> UpdateStatement {
     let mut update = Query::update();
-    update.table(C::EntityName::default()).values(values).cond_where(condition.clone());
-    match chosen(engine, key, condition, column, limit) {
-        Some(chosen) => update.and_where(chosen).to_owned(),
-        None => update.order_by(column, Order::Asc).limit(limit).to_owned(),
+    update
+        .table(C::EntityName::default())
+        .values(values)
+        .cond_where(among_first(engine, key, condition, column, limit));
+    if engine == Engine::MySql {
+        update.order_by(column, Order::Asc).limit(limit);
     }
+    update
 }
 
-/// The condition that a row is one of those; none where the statement itself can be limited.
-fn chosen<C: ColumnTrait>(engine: Engine, key: C, condition: Condition, column: C, limit: u64) -> Option<Expr> {
+/// The condition that a row is one of those; where a statement can be limited itself, it is not in here.
+///
+/// On PostgreSQL the condition stands in it again: a row may change between being chosen and being changed. On `SQLite` none can,
+/// for whoever writes is alone; there the planner, going by statistics of a smaller table, was seen to look at all rows that meet
+/// the condition for each batch.
+fn among_first<C: ColumnTrait>(engine: Engine, key: C, condition: Condition, column: C, limit: u64) -> Condition {
     let mut chosen = Query::select();
-    chosen.from(C::EntityName::default()).cond_where(condition).order_by(column, Order::Asc).limit(limit);
+    chosen.from(C::EntityName::default()).cond_where(condition.clone()).order_by(column, Order::Asc).limit(limit);
     match engine {
-        Engine::MySql => None,
+        Engine::MySql => condition,
         Engine::Postgres => {
             chosen.expr(Expr::cust("ctid")).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-            Some(Expr::cust_with_exprs("ctid = ANY(ARRAY($1))", [Expr::SubQuery(None, Box::new(chosen.into()))]))
+            let places = Expr::SubQuery(None, Box::new(chosen.into()));
+            Condition::all().add(condition).add(Expr::cust_with_exprs("ctid = ANY(ARRAY($1))", [places]))
         }
         Engine::Sqlite => {
             chosen.column(key);
-            Some(Expr::col(key).in_subquery(chosen))
+            Expr::col(key).in_subquery(chosen).into()
         }
     }
 }
@@ -105,24 +112,6 @@ pub fn tokens_of(engine: Engine, user: impl Into<Expr>) -> Condition {
     let mut theirs = Query::select();
     theirs.column("id").from("token_owner").and_where(Expr::col("user_id").eq(user));
     Expr::col((token::Entity, token::Column::Id)).in_subquery(theirs).into()
-}
-
-/// Asks for the entry of that table that is so many places after another.
-pub fn nth_owner_after((user, token): (Uuid, Uuid), places: u64) -> Statement {
-    let text = "SELECT user_id, id FROM token_owner WHERE (user_id, id) > (?, ?) ORDER BY user_id, id LIMIT 1 OFFSET ?";
-    Statement::from_sql_and_values(
-        DatabaseBackend::Sqlite,
-        text,
-        [user.into(), token.into(), places.saturating_sub(1).into()],
-    )
-}
-
-/// Deletes the entries after the first, up to the last, whose token is no more.
-pub fn owners_of_nothing(first: (Uuid, Uuid), last: (Uuid, Uuid)) -> Statement {
-    let text = "DELETE FROM token_owner WHERE (user_id, id) > (?, ?) AND (user_id, id) <= (?, ?) \
-                AND NOT EXISTS (SELECT 1 FROM token WHERE token.id = token_owner.id)";
-    let values = [first.0.into(), first.1.into(), last.0.into(), last.1.into()];
-    Statement::from_sql_and_values(DatabaseBackend::Sqlite, text, values)
 }
 
 /// Takes the lock under which schema steps run, so that replicas that start together do not race; answers 1 if it was to

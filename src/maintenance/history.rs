@@ -44,9 +44,11 @@ pub async fn update(db: &impl ConnectionTrait, run: Run) -> Result<(), DbErr> {
     let id = run.id;
     let mut run = run.into_active_model().reset_all();
     run.id = NotSet;
-    let open =
-        Condition::all().add(maintenance_run::Column::Id.eq(id)).add(maintenance_run::Column::FinishedAt.is_null());
-    maintenance_run::Entity::update_many().set(run).filter(open).exec(db).await.map(drop)
+    maintenance_run::Entity::update_many().set(run).filter(open(id)).exec(db).await.map(drop)
+}
+
+fn open(run: Uuid) -> Condition {
+    Condition::all().add(maintenance_run::Column::Id.eq(run)).add(maintenance_run::Column::FinishedAt.is_null())
 }
 
 /// Closes the record of a run that was found dead.
@@ -56,8 +58,7 @@ pub async fn close(db: &impl ConnectionTrait, dead: Uuid, by: &str, now: Timesta
         .col_expr(maintenance_run::Column::FinishedAt, Expr::value(now))
         .col_expr(maintenance_run::Column::Outcome, Expr::value(Outcome::LostLease))
         .col_expr(maintenance_run::Column::Error, Expr::value(error))
-        .filter(maintenance_run::Column::Id.eq(dead))
-        .filter(maintenance_run::Column::FinishedAt.is_null())
+        .filter(open(dead))
         .exec(db)
         .await
         .map(drop)
@@ -90,9 +91,13 @@ pub async fn page(
         .await
 }
 
+/// Runs that began before then, but for the moment that taking the lease took: a run's key carries when it was asked for.
+pub fn begun_before(then: Timestamp) -> Condition {
+    maintenance_run::Column::Id.lt(id::first_of(then)).into()
+}
+
 /// Runs that began after `now`, by more than clocks may differ: a clock that was ahead wrote them.
 pub fn from_the_future(now: Timestamp) -> Condition {
     let farthest = Timestamp::from_millis(now.millis() + TOLERATED_SKEW + 1);
-    // The key of a run carries the instant it began at.
-    maintenance_run::Column::Id.gte(id::first_of(farthest)).into()
+    begun_before(farthest).not()
 }

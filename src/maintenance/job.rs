@@ -49,6 +49,11 @@ impl Job {
         }
     }
 
+    /// The job of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|job| job.name() == name)
+    }
+
     /// When it runs, by the settings.
     pub fn cron(self, settings: &config::Maintenance) -> &str {
         match self {

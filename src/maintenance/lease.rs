@@ -18,15 +18,17 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::job::Job;
-use crate::{app::App, db::Db};
+use crate::db::Db;
 
 /// How long a lease lasts from when it was taken or renewed. A killed runner's job is taken over by whoever looks next, which
-/// replicas do every [`super::scheduler::LOOKS_EVERY`]: within 15 seconds in all.
+/// replicas do every two seconds (`watch.rs`): within 15 seconds in all.
 pub const LASTS: Duration = Duration::from_secs(10);
 
 /// The lease of a job that this process holds.
 #[derive(Debug)]
 pub struct Lease {
+    /// Where an earlier run of the job left off, and where the next shall go on, if it goes round and round.
+    pub position: Option<String>,
     job: Job,
     fence: i64,
     time: DatabaseTime,
@@ -82,16 +84,16 @@ pub fn is_abandoned(row: &row::Model, now: Timestamp) -> bool {
 
 /// Tries to take the lease for a run; with a `tick`, only if that time of the schedule has not been served, or if whoever
 /// served it has died over it.
-pub async fn take(app: &App, job: Job, run: &Run, tick: Option<Timestamp>) -> Result<Taken, DbErr> {
-    app.db.insist(|| take_once(app, job, run, tick)).await
+pub async fn take(db: &Db, job: Job, run: &Run, tick: Option<Timestamp>) -> Result<Taken, DbErr> {
+    db.insist(|| take_once(db, job, run, tick)).await
 }
 
-async fn take_once(app: &App, job: Job, run: &Run, tick: Option<Timestamp>) -> Result<Taken, DbErr> {
+async fn take_once(db: &Db, job: Job, run: &Run, tick: Option<Timestamp>) -> Result<Taken, DbErr> {
     loop {
-        let time = DatabaseTime::ask(&app.db).await?;
-        let Some(seen) = of(&app.db, job).await? else {
-            if insert(&app.db, first(job, run, time, tick)).await? {
-                return Ok(Taken::Held(Lease { job, fence: 1, time }, None));
+        let time = DatabaseTime::ask(db).await?;
+        let Some(seen) = of(db, job).await? else {
+            if insert(db, first(job, run, time, tick)).await? {
+                return Ok(Taken::Held(Lease { position: None, job, fence: 1, time }, None));
             }
             continue;
         };
@@ -104,7 +106,7 @@ async fn take_once(app: &App, job: Job, run: &Run, tick: Option<Timestamp>) -> R
         }
         let fence = seen.fence + 1;
         let change = row::Entity::update_many()
-            .col_expr(row::Column::Holder, Expr::value(app.replica.clone()))
+            .col_expr(row::Column::Holder, Expr::value(run.replica.clone()))
             .col_expr(row::Column::RunId, Expr::value(run.id))
             .col_expr(row::Column::Fence, Expr::value(fence))
             .col_expr(row::Column::LeaseExpiresAt, Expr::value(time.end_of_lease()))
@@ -113,8 +115,8 @@ async fn take_once(app: &App, job: Job, run: &Run, tick: Option<Timestamp>) -> R
             // A late renewal is seen by this, the end of the run by the next.
             .filter(row::Column::LeaseExpiresAt.eq(seen.lease_expires_at))
             .filter(same_run(seen.run_id));
-        if change.exec(app.db.writer()).await?.rows_affected == 1 {
-            return Ok(Taken::Held(Lease { job, fence, time }, seen.run_id));
+        if change.exec(db.writer()).await?.rows_affected == 1 {
+            return Ok(Taken::Held(Lease { position: seen.position, job, fence, time }, seen.run_id));
         }
     }
 }
@@ -129,19 +131,17 @@ impl Lease {
     }
 
     /// Gives it back, and writes beside it how the run ended; that of a lease which was lost is nobody's business.
-    pub async fn release(&self, db: &Db, run: &Run, position: Option<&str>) -> Result<(), DbErr> {
+    pub async fn release(&self, db: &Db, run: &Run) -> Result<(), DbErr> {
         let mut change = row::Entity::update_many()
             .col_expr(row::Column::RunId, Expr::value(Value::Uuid(None)))
             .col_expr(row::Column::LastRunId, Expr::value(run.id))
+            .col_expr(row::Column::Position, Expr::value(self.position.clone()))
             .filter(under(self.job, self.fence));
-        if self.job == Job::Purge && run.accepted_its_clock() {
+        if run.accepted_its_clock() {
             change = change.col_expr(row::Column::AcceptedAt, Expr::value(run.started_at));
         }
         if let Some(at) = run.succeeded_at() {
             change = change.col_expr(row::Column::SucceededAt, Expr::value(at));
-        }
-        if let Some(position) = position {
-            change = change.col_expr(row::Column::Position, Expr::value(position));
         }
         change.exec(db.writer()).await.map(drop)
     }

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     db::dialect::{self, delete_some, update_some},
-    id,
     token::changes as noted,
 };
 
@@ -49,15 +48,14 @@ pub(super) async fn rotations(task: &mut Task<'_>) -> Result<(), Halt> {
 
 /// Runs that are kept no longer, and those that a clock wrote which was ahead: they would stand before all others until then.
 pub(super) async fn history(task: &mut Task<'_>) -> Result<(), Halt> {
-    // The key of a run carries the instant it began at.
     let key = maintenance_run::Column::Id;
     task.drain(other, |app, size| {
         delete_some(app.db.engine(), key, history::from_the_future(app.clock.now()), key, size)
     })
     .await?;
     task.drain(other, |app, size| {
-        let old = key.lt(id::first_of(app.clock.now().minus(app.config.maintenance.keep_runs)));
-        delete_some(app.db.engine(), key, old.into(), key, size)
+        let old = history::begun_before(app.clock.now().minus(app.config.maintenance.keep_runs));
+        delete_some(app.db.engine(), key, old, key, size)
     })
     .await
 }

@@ -4,7 +4,7 @@
 //!   [`mod@stale`] says which are to go, `owners` what they leave behind on `SQLite`; `leftovers` and `sqlite` are the others;
 //! - `task` is a run under way: short transactions, and what may stop it between them; [`mod@lease`] sees to it that there is
 //!   one at a time, wherever it runs; [`mod@sanity`] that it works by no clock that jumped;
-//! - [`mod@scheduler`] is the loop around it; when that goes round is a setting, [`mod@schedule`];
+//! - [`mod@scheduler`] is the loop around it; when that goes round is a setting, [`mod@schedule`]; `watch` finds what was missed;
 //! - [`mod@state`] is what this process knows; [`mod@health`], [`mod@history`] and [`mod@preview`] tell how it goes, what was
 //!   done, and what would be.
 //!
@@ -24,8 +24,9 @@ mod sqlite;
 pub mod stale;
 pub mod state;
 pub mod task;
+mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use entity::{
     Timestamp,
@@ -67,11 +68,25 @@ pub async fn run(
     Ok(carry_out(app, job, run, lease, manner, progress).await)
 }
 
-/// Does a job again and again for as long as its time runs out before its work: what is left does not wait for the schedule.
+/// Serves a job's start, or one time of its schedule: for whoever of the replicas comes first.
+async fn serve(app: &App, job: Job, trigger: Trigger, tick: Option<Timestamp>) {
+    match run_until_done(app, job, trigger, Manner { tick, ..Manner::default() }).await {
+        Ok(_) | Err(NotStarted::Served) => {}
+        Err(running @ NotStarted::Running(_)) => tracing::debug!(job = job.name(), "left out: {running}"),
+        Err(NotStarted::Failed(error)) => tracing::error!(job = job.name(), %error, "a run could not begin"),
+    }
+}
+
+/// Does a job until it is done, in as many runs as that takes.
 async fn run_until_done(app: &App, job: Job, trigger: Trigger, manner: Manner) -> Result<Run, NotStarted> {
-    let mut run = run(app, job, trigger, manner, &mut ()).await?;
+    let first = run(app, job, trigger, manner, &mut ()).await?;
+    go_on(app, job, first, manner).await
+}
+
+/// Does the job again for as long as a run's time was up before its work was done: what is left does not wait for the schedule.
+async fn go_on(app: &App, job: Job, mut run: Run, manner: Manner) -> Result<Run, NotStarted> {
     while run.outcome == Some(Outcome::Budget) && run.deleted() > 0 {
-        run = self::run(app, job, trigger, Manner { tick: None, ..manner }, &mut ()).await?;
+        run = self::run(app, job, run.trigger, Manner { tick: None, ..manner }, &mut ()).await?;
     }
     Ok(run)
 }
@@ -82,9 +97,7 @@ pub async fn start(app: &Arc<App>, job: Job, trigger: Trigger) -> Result<Run, No
     let (shared, begun) = (Arc::clone(app), run.clone());
     app.maintenance.tasks.spawn(async move {
         let run = carry_out(&shared, job, begun, lease, Manner::default(), &mut ()).await;
-        if run.outcome == Some(Outcome::Budget)
-            && let Err(error) = run_until_done(&shared, job, trigger, Manner::default()).await
-        {
+        if let Err(error) = go_on(&shared, job, run, Manner::default()).await {
             tracing::warn!(job = job.name(), %error, "what is left waits for its schedule");
         }
     });
@@ -94,7 +107,7 @@ pub async fn start(app: &Arc<App>, job: Job, trigger: Trigger) -> Result<Run, No
 /// Takes the lease and records that the run begins. Whoever asked may go away while this waits: then the lease ends by itself.
 async fn begin(app: &App, job: Job, trigger: Trigger, tick: Option<Timestamp>) -> Result<(Run, Lease), NotStarted> {
     let mut run = history::begun(job, &app.replica, trigger, app.clock.now());
-    let (lease, dead) = match lease::take(app, job, &run, tick).await.map_err(Error::from)? {
+    let (lease, dead) = match lease::take(&app.db, job, &run, tick).await.map_err(Error::from)? {
         Taken::Held(lease, dead) => (lease, dead),
         Taken::Running(row) => return Err(NotStarted::Running(Box::new(row))),
         Taken::Served => return Err(NotStarted::Served),
@@ -114,13 +127,12 @@ async fn carry_out(
     app: &App,
     job: Job,
     mut run: Run,
-    lease: Lease,
+    mut lease: Lease,
     manner: Manner,
     progress: &mut dyn Progress,
 ) -> Run {
     telemetry::lease(job.name(), true);
-    let (ended, position) = work(app, job, &mut run, &lease, manner, progress).await;
-    match ended {
+    match work(app, job, &mut run, &mut lease, manner, progress).await {
         Ok(()) => run.outcome = Some(Outcome::Done),
         Err(Halt::Ended(outcome)) => run.outcome = Some(outcome),
         Err(Halt::Failed(error)) => {
@@ -129,7 +141,7 @@ async fn carry_out(
         }
     }
     run.finished_at = Some(app.clock.now());
-    if let Err(error) = app.db.insist(|| close(app, &run, &lease, position.as_deref())).await {
+    if let Err(error) = app.db.insist(|| close(app, &run, &lease)).await {
         tracing::error!(run_id = %run.id, error = %Storage::from(error), "the end of a run was not recorded");
     }
     telemetry::lease(job.name(), false);
@@ -137,33 +149,26 @@ async fn carry_out(
     run
 }
 
-async fn close(app: &App, run: &Run, lease: &Lease, position: Option<&str>) -> Result<(), DbErr> {
+async fn close(app: &App, run: &Run, lease: &Lease) -> Result<(), DbErr> {
     history::update(app.db.writer(), run.clone()).await?;
-    lease.release(&app.db, run, position).await
+    lease.release(&app.db, run).await
 }
 
-/// What the job does, unless the clock has jumped; and where it goes on next time.
+/// What the job does, unless the clock has jumped.
 async fn work(
     app: &App,
     job: Job,
     run: &mut Run,
-    lease: &Lease,
+    lease: &mut Lease,
     manner: Manner,
     progress: &mut dyn Progress,
-) -> (Result<(), Halt>, Option<String>) {
-    match sanity::jump(app).await {
-        Ok(Some(jump)) if !manner.force => {
-            run.error = Some(jump);
-            return (Err(Halt::Ended(Outcome::Clock)), None);
-        }
-        Ok(_) => {}
-        Err(error) => return (Err(error.into()), None),
+) -> Result<(), Halt> {
+    if let Some(jump) = sanity::jump(app).await?
+        && !manner.force
+    {
+        run.error = Some(jump);
+        return Err(Halt::Ended(Outcome::Clock));
     }
-    let position = match lease::of(&app.db, job).await {
-        Ok(row) => row.and_then(|row| row.position),
-        Err(error) => return (Err(error.into()), None),
-    };
-    let budget: Option<Duration> = (!manner.unhurried).then_some(app.config.maintenance.max_run);
-    let mut task = Task::new(app, run, lease, budget, position, progress);
-    (job.work(&mut task).await, task.position)
+    let budget = (!manner.unhurried).then_some(app.config.maintenance.max_run);
+    job.work(&mut Task::new(app, run, lease, budget, progress)).await
 }

@@ -5,11 +5,11 @@
 //! goes on. It goes as far as it must to keep up: [`PACE`] entries for each token deleted, so that in the long run one entry in
 //! so many is left over at most.
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement};
 use uuid::Uuid;
 
 use super::task::{Halt, Task, next_size};
-use crate::{app::App, db::dialect};
+use crate::app::App;
 
 /// How many entries are looked at for each token deleted.
 const PACE: u64 = 4;
@@ -28,26 +28,40 @@ pub(super) async fn sweep(task: &mut Task<'_>) -> Result<(), Halt> {
     let deleted = (task.run.deleted_expired + task.run.deleted_revoked).unsigned_abs();
     let most = task.app.config.maintenance.batch_size * AT_ONCE;
     let (mut left, mut size) = (deleted * PACE, most.min(1000));
-    let began_at = task.position.as_deref().and_then(read).unwrap_or(START);
+    let began_at = task.lease.position.as_deref().and_then(read).unwrap_or(START);
     let (mut at, mut round) = (began_at, false);
     while left > 0 && !(round && at >= began_at) {
         task.may_begin()?;
         let end = nth_after(task.app, at, size.min(left)).await?;
-        let dead = dialect::owners_of_nothing(at, end.unwrap_or(END));
+        let dead = delete_dead(at, end.unwrap_or(END));
         let (_, took) = task.transact(None, dead).await?;
         left = left.saturating_sub(size);
-        size = next_size(size, took, true).clamp(1, most);
+        size = next_size(size, took, true, most);
         at = end.unwrap_or(START);
         round |= end.is_none();
-        task.position = Some(write(at));
+        task.lease.position = Some(write(at));
     }
     Ok(())
 }
 
 /// The entry that many places further; none if the table ends before.
 async fn nth_after(app: &App, entry: Entry, places: u64) -> Result<Option<Entry>, DbErr> {
-    let row = app.db.reader().query_one_raw(dialect::nth_owner_after(entry, places)).await?;
+    let row = app.db.reader().query_one_raw(select_nth(entry, places)).await?;
     row.map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).transpose()
+}
+
+fn select_nth((user, token): Entry, places: u64) -> Statement {
+    let text = "SELECT user_id, id FROM token_owner WHERE (user_id, id) > (?, ?) ORDER BY user_id, id LIMIT 1 OFFSET ?";
+    let values = [user.into(), token.into(), places.saturating_sub(1).into()];
+    Statement::from_sql_and_values(DatabaseBackend::Sqlite, text, values)
+}
+
+/// Deletes the entries after the first, up to the last, whose token is no more.
+fn delete_dead(first: Entry, last: Entry) -> Statement {
+    let text = "DELETE FROM token_owner WHERE (user_id, id) > (?, ?) AND (user_id, id) <= (?, ?) \
+                AND NOT EXISTS (SELECT 1 FROM token WHERE token.id = token_owner.id)";
+    let values = [first.0.into(), first.1.into(), last.0.into(), last.1.into()];
+    Statement::from_sql_and_values(DatabaseBackend::Sqlite, text, values)
 }
 
 fn write((user, token): Entry) -> String {

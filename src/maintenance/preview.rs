@@ -63,11 +63,10 @@ const HOUR: i64 = 60 * 60 * 1000;
 
 /// Looks, and changes nothing.
 pub async fn preview(app: &App, now: Timestamp) -> Result<Preview, DbErr> {
-    let (expired, revoked) = (stale(app, Reason::Expired, now).await?, stale(app, Reason::Revoked, now).await?);
-    let mut oldest = None;
-    for reason in Reason::ALL {
-        oldest = earlier(oldest, first(app, reason, now).await?);
-    }
+    let firsts = [first(app, Reason::Expired, now).await?, first(app, Reason::Revoked, now).await?];
+    let expired = stale(app, Reason::Expired, firsts[0], now).await?;
+    let revoked = stale(app, Reason::Revoked, firsts[1], now).await?;
+    let oldest = firsts.into_iter().flatten().min();
     let mut later = [Count::default(); 3];
     for (more, hours) in later.iter_mut().zip([1, 24, HOURS]) {
         *more = ripening(app, now, plus(now, hours * HOUR)).await?;
@@ -79,13 +78,17 @@ pub async fn preview(app: &App, now: Timestamp) -> Result<Preview, DbErr> {
 
 /// How many rows are stale at `now`.
 pub async fn backlog(app: &App, now: Timestamp) -> Result<Count, DbErr> {
-    Ok(stale(app, Reason::Expired, now).await?.plus(stale(app, Reason::Revoked, now).await?))
+    let mut sum = Count::default();
+    for reason in Reason::ALL {
+        sum = sum.plus(stale(app, reason, first(app, reason, now).await?, now).await?);
+    }
+    Ok(sum)
 }
 
-async fn stale(app: &App, reason: Reason, now: Timestamp) -> Result<Count, DbErr> {
-    let condition = reason.stale(app, now);
-    let Some(first) = first(app, reason, now).await? else { return Ok(Count::default()) };
-    count(app, reason.column(), condition, first, reason.cutoff(app, now)).await
+/// `first` is where the first of them is.
+async fn stale(app: &App, reason: Reason, first: Option<Timestamp>, now: Timestamp) -> Result<Count, DbErr> {
+    let Some(first) = first else { return Ok(Count::default()) };
+    count(app, reason.column(), reason.stale(app, now), first, reason.cutoff(app, now)).await
 }
 
 /// How many rows are stale at `later` and are not at `now`.
@@ -197,13 +200,6 @@ async fn first(app: &App, reason: Reason, now: Timestamp) -> Result<Option<Times
         .one(app.db.reader())
         .await?;
     Ok(first.flatten())
-}
-
-fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (one, None) | (None, one) => one,
-    }
 }
 
 fn plus(at: Timestamp, millis: i64) -> Timestamp {

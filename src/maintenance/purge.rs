@@ -23,16 +23,16 @@ pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
         }
         Err(_) => return tokens,
     }
-    leftovers::users(task).await?;
-    if task.app.db.engine() == Engine::Sqlite {
+    let users = leftovers::users(task).await;
+    if task.app.db.engine() == Engine::Sqlite && !matches!(users, Err(Halt::Failed(_))) {
         owners::sweep(task).await?;
     }
-    tokens
+    tokens.and(users)
 }
 
 async fn drain(task: &mut Task<'_>) -> Result<(), Halt> {
     for reason in Reason::ALL {
-        task.drain(reason.count(), |app, size| {
+        task.drain(reason.counter(), |app, size| {
             // The time is read anew for each batch, for a drain may be long.
             let stale = reason.stale(app, app.clock.now());
             dialect::delete_some(app.db.engine(), token::Column::Id, stale, reason.column(), size)

@@ -13,6 +13,9 @@ use crate::app::App;
 /// Pages given back in one transaction: four megabytes.
 const PAGES: i64 = 1000;
 
+/// From how many pages on statistics are worth having: forty megabytes.
+const LARGE: i64 = 10_000;
+
 /// Free pages that are kept, of so many: what was deleted makes room for what comes, and giving back all of it would make the
 /// file shrink and grow for nothing.
 const KEPT: i64 = 10;
@@ -33,7 +36,10 @@ pub(super) async fn tidy(task: &mut Task<'_>) -> Result<(), Halt> {
         task.run.deleted_other += free - number(app, "PRAGMA freelist_count").await?;
     }
     task.may_begin()?;
-    task.alone(pragma(app, "PRAGMA optimize")).await?;
+    // Of small tables statistics would be wrong by the time they matter, and what SQLite supposes without them suits ours.
+    if number(app, "PRAGMA page_count").await? > LARGE {
+        task.alone(pragma(app, "PRAGMA optimize")).await?;
+    }
     task.alone(truncate_log(app)).await
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use entity::{Timestamp, expiry, token};
 use sea_orm::{ColumnTrait, Condition};
 
-use super::task::Count;
+use super::task::Counter;
 use crate::{app::App, token::precision};
 
 /// How long a row that changed is left alone.
@@ -47,8 +47,8 @@ impl Reason {
         }
     }
 
-    /// Which count of a run tells of them.
-    pub(super) fn count(self) -> Count {
+    /// Which counter of a run tells of them.
+    pub(super) fn counter(self) -> Counter {
         match self {
             Self::Expired => |run| &mut run.deleted_expired,
             Self::Revoked => |run| &mut run.deleted_revoked,

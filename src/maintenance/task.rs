@@ -27,7 +27,7 @@ impl Progress for () {
 /// Why a run ends before its work is done.
 #[derive(Debug)]
 pub enum Halt {
-    /// It has to.
+    /// With this outcome: its time is up, it was asked to stop, its lease is lost, or the clock jumped.
     Ended(Outcome),
     /// The database failed.
     Failed(DbErr),
@@ -39,8 +39,8 @@ impl From<DbErr> for Halt {
     }
 }
 
-/// Which count of the run a batch adds to.
-pub type Count = fn(&mut Run) -> &mut i64;
+/// Which counter of the run a batch adds to.
+pub type Counter = fn(&mut Run) -> &mut i64;
 
 /// What the run did away with besides tokens.
 pub fn other(run: &mut Run) -> &mut i64 {
@@ -53,9 +53,8 @@ pub struct Task<'a> {
     pub app: &'a App,
     /// Its record.
     pub run: &'a mut Run,
-    /// Where an earlier run of the job left off, and where the next shall go on.
-    pub position: Option<String>,
-    lease: &'a Lease,
+    /// The right to go on.
+    pub lease: &'a mut Lease,
     began: Instant,
     budget: Option<Duration>,
     size: u64,
@@ -67,19 +66,18 @@ impl<'a> Task<'a> {
     pub fn new(
         app: &'a App,
         run: &'a mut Run,
-        lease: &'a Lease,
+        lease: &'a mut Lease,
         budget: Option<Duration>,
-        position: Option<String>,
         progress: &'a mut dyn Progress,
     ) -> Self {
         let size = app.config.maintenance.batch_size.min(FIRST);
-        Self { app, run, position, lease, began: Instant::now(), budget, size, progress }
+        Self { app, run, lease, began: Instant::now(), budget, size, progress }
     }
 
     /// Carries out a statement, made anew for so many rows, until it finds fewer than that.
     pub async fn drain<S: StatementBuilder>(
         &mut self,
-        count: Count,
+        count: Counter,
         statement: impl Fn(&App, u64) -> S,
     ) -> Result<(), Halt> {
         while {
@@ -93,7 +91,7 @@ impl<'a> Task<'a> {
     /// ever behind what never ends.
     pub async fn drain_a_little<S: StatementBuilder>(
         &mut self,
-        count: Count,
+        count: Counter,
         statement: impl Fn(&App, u64) -> S,
     ) -> Result<(), Halt> {
         self.may_begin()?;
@@ -103,22 +101,22 @@ impl<'a> Task<'a> {
     /// One batch of rows; tells whether there may be another. The next is made to take [`TARGET`].
     async fn batch<S: StatementBuilder>(
         &mut self,
-        count: Count,
+        count: Counter,
         statement: &impl Fn(&App, u64) -> S,
     ) -> Result<bool, Halt> {
         let (size, cap) = (self.size, self.app.config.maintenance.batch_size);
         let statement = self.app.db.writer().get_database_backend().build(&statement(self.app, size));
         let (rows, took) = self.transact(Some(count), statement).await?;
-        self.size = next_size(size, took, rows == size).clamp(1, cap);
+        self.size = next_size(size, took, rows == size, cap);
         tokio::task::yield_now().await;
         Ok(rows == size)
     }
 
     /// A short transaction: the lease is renewed, the statement carried out, and the run's record brought up to date, all or
     /// nothing. So the record is right whenever the process dies, and who lost the lease changes nothing.
-    pub async fn transact(&mut self, count: Option<Count>, statement: Statement) -> Result<(u64, Duration), Halt> {
+    pub async fn transact(&mut self, count: Option<Counter>, statement: Statement) -> Result<(u64, Duration), Halt> {
         let began = Instant::now();
-        let (app, lease, before) = (self.app, self.lease, &*self.run);
+        let (app, lease, before) = (self.app, &*self.lease, &*self.run);
         let Some((after, rows)) = app.db.insist(|| transact(app, lease, before, count, &statement)).await? else {
             return Err(Halt::Ended(Outcome::LostLease));
         };
@@ -135,7 +133,7 @@ impl<'a> Task<'a> {
         }
         let began = Instant::now();
         let value = work.await?;
-        *self.run = counted(self.run.clone(), None, 0);
+        self.run.batches += 1;
         self.took(began.elapsed());
         Ok(value)
     }
@@ -168,7 +166,7 @@ async fn transact(
     app: &App,
     lease: &Lease,
     before: &Run,
-    count: Option<Count>,
+    count: Option<Counter>,
     statement: &Statement,
 ) -> Result<Option<(Run, u64)>, DbErr> {
     let txn = app.db.begin().await?;
@@ -177,24 +175,19 @@ async fn transact(
         return Ok(None);
     }
     let rows = txn.execute_raw(statement.clone()).await?.rows_affected();
-    let after = counted(before.clone(), count, rows);
+    let mut after = before.clone();
+    after.batches += 1;
+    if let Some(count) = count {
+        *count(&mut after) += i64::try_from(rows).unwrap_or(i64::MAX);
+    }
     history::update(&txn, after.clone()).await?;
     txn.commit().await?;
     Ok(Some((after, rows)))
 }
 
-/// The record of a run with one more batch.
-fn counted(mut run: Run, count: Option<Count>, rows: u64) -> Run {
-    if let Some(count) = count {
-        *count(&mut run) += i64::try_from(rows).unwrap_or(i64::MAX);
-    }
-    run.batches += 1;
-    run
-}
-
 /// Grows or shrinks a batch towards [`TARGET`], by no more than twice or half at once. One that was not full tells nothing of
 /// how long a full one takes, unless it took too long already.
-pub(super) fn next_size(size: u64, took: Duration, full: bool) -> u64 {
+pub(super) fn next_size(size: u64, took: Duration, full: bool, cap: u64) -> u64 {
     if !full && took <= TARGET {
         return size;
     }
@@ -203,7 +196,7 @@ pub(super) fn next_size(size: u64, took: Duration, full: bool) -> u64 {
     let wanted = size as f64 * factor.clamp(0.5, 2.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes are small and positive")]
     let wanted = wanted as u64;
-    wanted.max(1)
+    wanted.clamp(1, cap)
 }
 
 #[cfg(test)]
@@ -213,12 +206,13 @@ mod tests {
     #[test]
     fn batches_grow_and_shrink_towards_their_target() {
         let ms = Duration::from_millis;
-        assert_eq!(next_size(1000, ms(25), true), 1000);
-        assert_eq!(next_size(1000, ms(50), true), 500);
-        assert_eq!(next_size(1000, ms(20), true), 1250);
-        assert_eq!(next_size(1000, ms(500), true), 500, "by half at most");
-        assert_eq!(next_size(1000, ms(1), true), 2000, "twice at most");
-        assert_eq!(next_size(1000, ms(1), false), 1000, "what was not full says nothing");
-        assert_eq!(next_size(1, ms(500), false), 1);
+        assert_eq!(next_size(1000, ms(25), true, 5000), 1000);
+        assert_eq!(next_size(1000, ms(50), true, 5000), 500);
+        assert_eq!(next_size(1000, ms(20), true, 5000), 1250);
+        assert_eq!(next_size(1000, ms(500), true, 5000), 500, "by half at most");
+        assert_eq!(next_size(1000, ms(1), true, 5000), 2000, "twice at most");
+        assert_eq!(next_size(1000, ms(1), false, 5000), 1000, "what was not full says nothing");
+        assert_eq!(next_size(1, ms(500), false, 5000), 1);
+        assert_eq!(next_size(4000, ms(1), true, 5000), 5000, "never above the cap");
     }
 }

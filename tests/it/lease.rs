@@ -25,7 +25,7 @@ fn begun(service: &Service) -> Run {
 }
 
 async fn take(service: &Service, run: &Run, tick: Option<Timestamp>) -> Taken {
-    lease::take(&service.app, PURGE, run, tick).await.unwrap()
+    lease::take(&service.app.db, PURGE, run, tick).await.unwrap()
 }
 
 async fn held(service: &Service, run: &Run) -> Lease {
@@ -68,7 +68,7 @@ async fn of_many_who_try_at_once_one_gets_it_the_first_time_and_any_other() {
         });
         let (lease, run) = holders.next().unwrap();
         assert!(holders.next().is_none());
-        lease.release(&service.app.db, run, None).await.unwrap();
+        lease.release(&service.app.db, run).await.unwrap();
     }
 }
 
@@ -116,7 +116,7 @@ async fn a_dead_runner_is_taken_over_once_its_lease_ends_and_its_run_is_closed()
 async fn a_lease_that_was_lost_is_not_renewed_and_nothing_is_written_beside_it() {
     let service = Service::start().await;
     let old_run = begun(&service);
-    let old = held(&service, &old_run).await;
+    let mut old = held(&service, &old_run).await;
     assert!(old.renew(service.app.db.writer()).await.unwrap());
     let_it_end(&service).await;
     assert!(old.renew(service.app.db.writer()).await.unwrap(), "late, but nobody took it");
@@ -126,7 +126,8 @@ async fn a_lease_that_was_lost_is_not_renewed_and_nothing_is_written_beside_it()
 
     assert!(!old.renew(service.app.db.writer()).await.unwrap());
     let finished = Run { outcome: Some(Outcome::Done), finished_at: Some(service.now()), ..old_run };
-    old.release(&service.app.db, &finished, Some("nowhere")).await.unwrap();
+    old.position = Some("nowhere".to_owned());
+    old.release(&service.app.db, &finished).await.unwrap();
     let row = lease::of(&service.app.db, PURGE).await.unwrap().unwrap();
     assert_eq!((row.run_id, row.succeeded_at, row.position), (Some(new_run.id), None, None));
     assert!(new.renew(service.app.db.writer()).await.unwrap());

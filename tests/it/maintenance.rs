@@ -55,14 +55,16 @@ async fn two_purges_do_not_run_at_once() {
     let service = Service::start().await;
     let admin = service.admin().await;
     let begun = history::begun(Job::Purge, "elsewhere/7", Trigger::Schedule, service.now());
-    let Taken::Held(lease, None) = lease::take(&service.app, Job::Purge, &begun, None).await.unwrap() else { panic!() };
+    let Taken::Held(lease, None) = lease::take(&service.app.db, Job::Purge, &begun, None).await.unwrap() else {
+        panic!()
+    };
     let refused = service.post("/v1/maintenance/purge", Some(&admin), json!({})).await;
     let detail = refused.is_problem(409).text_of("detail");
     assert!(detail.contains("already running on elsewhere/7, since 2026-11-24T09:00:00.000Z"), "{detail}");
     let job = service.get("/v1/maintenance", Some(&admin)).await.json()["jobs"][0].clone();
     assert_eq!(job["holder"], "elsewhere/7");
 
-    lease.release(&service.app.db, &begun, None).await.unwrap();
+    lease.release(&service.app.db, &begun).await.unwrap();
     service.post("/v1/maintenance/purge", Some(&admin), json!({})).await.is(202);
     service.app.maintenance.stop().await;
 }

@@ -169,7 +169,7 @@ async fn a_runner_that_is_killed_is_taken_over_within_15_s_and_no_live_token_is_
     }
 }
 
-/// Whether the record of a run under way tells of something: it is written every few seconds.
+/// Whether the record of a run under way tells of something.
 fn has_deleted(run: &Value) -> bool {
     run["deleted"]["expired"].as_i64().unwrap() > 0
 }

@@ -106,7 +106,7 @@ pub struct MaintenanceRun {
     pub batches: i64,
     /// The longest of them, in milliseconds.
     pub slowest_batch_ms: i64,
-    /// Stale rows that were left; null where that was not counted.
+    /// Stale rows that were left, about how many where they are many; null where that was not counted.
     pub backlog: Option<i64>,
     /// What went wrong.
     pub error: Option<String>,
@@ -198,7 +198,8 @@ pub struct MaintenanceJob {
 pub enum JobStatus {
     /// Well.
     Ok,
-    /// Its last run failed, or it has not got everything done for three times its schedule.
+    /// Its last run failed or was refused, the clock is behind the last run's, or it has not got everything done for three
+    /// times its schedule.
     Degraded,
 }
 
@@ -262,7 +263,7 @@ pub struct PurgePreview {
     oldest: Option<Time>,
     /// What becomes purgeable later.
     upcoming: Upcoming,
-    /// Whether any of these numbers is an estimate: of many rows, not all are counted.
+    /// Whether a number above is an estimate: of many rows, not all are counted. The hours below each say so themselves.
     estimated: bool,
     /// How many tokens expire in each hour of the coming week, the present hour first; revoked ones included.
     expiries: Vec<ExpiringTokens>,
@@ -375,8 +376,8 @@ impl MaintenanceApi {
 
 fn named(job: &str) -> Result<Job, ApiError> {
     let known = Job::ALL.map(Job::name).join(", ");
-    let found = Job::ALL.into_iter().find(|it| it.name() == job);
-    found.ok_or_else(|| ApiError::field(StatusCode::BAD_REQUEST, "job", format!("must be one of {known}")))
+    Job::from_name(job)
+        .ok_or_else(|| ApiError::field(StatusCode::BAD_REQUEST, "job", format!("must be one of {known}")))
 }
 
 fn job(health: Health, now: Timestamp) -> MaintenanceJob {

@@ -25,8 +25,14 @@ pub const READ_COMMITTED_MYSQL: &str = "SET SESSION TRANSACTION ISOLATION LEVEL 
 /// The same.
 pub const READ_COMMITTED_POSTGRES: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
-/// Tells whether a session is on a node of a Galera cluster: then it has one row, whose second column is `ON`.
-pub const GALERA: &str = "SHOW VARIABLES LIKE 'wsrep_on'";
+/// Asks a session for what only some of these servers have: a name and a value each.
+pub const VARIABLES_MYSQL: &str =
+    "SHOW VARIABLES WHERE Variable_name IN ('wsrep_on', 'idle_write_transaction_timeout')";
+/// Ends the transactions of a session whose process is not heard of any more, in so many seconds: it may hold what others wait
+/// for, and a machine that is gone closes no connection.
+pub const ABANDONED_MYSQL: &str = "SET SESSION idle_write_transaction_timeout = 5";
+/// The same.
+pub const ABANDONED_POSTGRES: &str = "SET SESSION idle_in_transaction_session_timeout = '5s'";
 /// Makes the reads of a session on such a node wait for what was committed on the others: promises rest on them.
 pub const GALERA_READS_WAIT: &str = "SET SESSION wsrep_sync_wait = 1";
 
@@ -38,16 +44,18 @@ pub fn is_conflict(error: &DbErr) -> bool {
     };
     let code = error.as_database_error().and_then(DatabaseError::code);
     // MariaDB tells SQL states: its own 1213 is 40001.
-    matches!(code.as_deref(), Some("40001" | "40P01"))
+    // And `SQLite` that it is busy: another process has been writing for long.
+    matches!(code.as_deref(), Some("40001" | "40P01" | "5"))
 }
 
-/// Deletes at most `limit` rows that meet `condition`, in the order of `column`; `key` is the table's primary key.
+/// Deletes at most `limit` rows that meet `condition`, in the order of `column`; `key` is the table's primary
+/// key, all of it.
 ///
 /// MariaDB limits a DELETE itself; the others delete what a limited SELECT names, PostgreSQL by the rows' places
 /// (three to five times as fast as by key) and stepping over rows that somebody else holds.
 pub fn delete_some<C: ColumnTrait>(
     engine: Engine,
-    key: C,
+    key: &[C],
     condition: Condition,
     column: C,
     limit: u64,
@@ -63,7 +71,7 @@ pub fn delete_some<C: ColumnTrait>(
 /// Sets columns of at most `limit` rows, chosen like those of [`delete_some`].
 pub fn update_some<C: ColumnTrait>(
     engine: Engine,
-    key: C,
+    key: &[C],
     values: impl IntoIterator<Item = (C, Expr)>,
     condition: Condition,
     column: C,
@@ -85,7 +93,7 @@ pub fn update_some<C: ColumnTrait>(
 /// On PostgreSQL the condition stands in it again: a row may change between being chosen and being changed. On `SQLite` none can,
 /// for whoever writes is alone; there the planner, going by statistics of a smaller table, was seen to look at all rows that meet
 /// the condition for each batch.
-fn among_first<C: ColumnTrait>(engine: Engine, key: C, condition: Condition, column: C, limit: u64) -> Condition {
+fn among_first<C: ColumnTrait>(engine: Engine, key: &[C], condition: Condition, column: C, limit: u64) -> Condition {
     let mut chosen = Query::select();
     chosen.from(C::EntityName::default()).cond_where(condition.clone()).order_by(column, Order::Asc).limit(limit);
     match engine {
@@ -96,8 +104,8 @@ fn among_first<C: ColumnTrait>(engine: Engine, key: C, condition: Condition, col
             Condition::all().add(condition).add(Expr::cust_with_exprs("ctid = ANY(ARRAY($1))", [places]))
         }
         Engine::Sqlite => {
-            chosen.column(key);
-            Expr::col(key).in_subquery(chosen).into()
+            chosen.columns(key.iter().copied());
+            Expr::tuple(key.iter().map(|column| Expr::col(*column))).in_subquery(chosen).into()
         }
     }
 }

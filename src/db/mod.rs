@@ -161,9 +161,14 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
         pool.after_connect(|connection, _| {
             Box::pin(async move {
                 connection.execute(dialect::READ_COMMITTED_MYSQL).await?;
-                let galera = connection.fetch_optional(dialect::GALERA).await?;
-                if galera.is_some_and(|row| row.try_get::<String, _>(1).is_ok_and(|value| value == "ON")) {
-                    connection.execute(dialect::GALERA_READS_WAIT).await?;
+                for row in connection.fetch_all(dialect::VARIABLES_MYSQL).await? {
+                    match (row.try_get::<&str, _>(0)?, row.try_get::<&str, _>(1)?) {
+                        ("wsrep_on", "ON") => connection.execute(dialect::GALERA_READS_WAIT).await.map(drop)?,
+                        ("idle_write_transaction_timeout", _) => {
+                            connection.execute(dialect::ABANDONED_MYSQL).await.map(drop)?;
+                        }
+                        _ => {}
+                    }
                 }
                 Ok(())
             })
@@ -171,7 +176,10 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
     });
     options.map_sqlx_postgres_pool_opts(|pool| {
         pool.after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(dialect::READ_COMMITTED_POSTGRES).await.map(drop) })
+            Box::pin(async move {
+                connection.execute(dialect::READ_COMMITTED_POSTGRES).await?;
+                connection.execute(dialect::ABANDONED_POSTGRES).await.map(drop)
+            })
         })
     });
     let pool = Database::connect(options).await?;

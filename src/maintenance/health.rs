@@ -55,7 +55,7 @@ pub async fn all(app: &App, now: Timestamp) -> Result<Vec<Health>, DbErr> {
     Ok(jobs.collect())
 }
 
-/// A job that never succeeded is measured from when this process began.
+/// Success is missed from when this process began at the earliest: before, perhaps nobody was there.
 fn ailment(health: &Health, since: Timestamp, now: Timestamp) -> Option<String> {
     let name = health.scheduled.job.name();
     if let Some(failed) =

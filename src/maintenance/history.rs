@@ -5,8 +5,10 @@ use entity::{
     maintenance_run::{Model as Run, Outcome, Trigger},
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveModelTrait,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -39,7 +41,7 @@ pub async fn record(db: &impl ConnectionTrait, run: Run) -> Result<(), DbErr> {
     maintenance_run::Entity::insert(run).exec_without_returning(db).await.map(drop)
 }
 
-/// Writes how a run goes, or how it ended; one that was closed meanwhile stays as it is.
+/// Writes how a run goes; one that was closed meanwhile stays as it is.
 pub async fn update(db: &impl ConnectionTrait, run: Run) -> Result<(), DbErr> {
     let id = run.id;
     let mut run = run.into_active_model().reset_all();
@@ -51,14 +53,30 @@ fn open(run: Uuid) -> Condition {
     Condition::all().add(maintenance_run::Column::Id.eq(run)).add(maintenance_run::Column::FinishedAt.is_null())
 }
 
-/// Closes the record of a run that was found dead.
-pub async fn close(db: &impl ConnectionTrait, dead: Uuid, by: &str, now: Timestamp) -> Result<(), DbErr> {
-    let error = format!("it was not heard of any more: its process died or lost the database; found by {by}");
+/// Writes how a run ended. What it did has been written with each batch: this process may not know of the last.
+pub async fn finish(db: &impl ConnectionTrait, run: &Run) -> Result<(), DbErr> {
+    let ended = maintenance_run::ActiveModel {
+        finished_at: Set(run.finished_at),
+        outcome: Set(run.outcome),
+        slowest_batch_ms: Set(run.slowest_batch_ms),
+        backlog: Set(run.backlog),
+        error: Set(run.error.clone()),
+        ..Default::default()
+    };
+    maintenance_run::Entity::update_many().set(ended).filter(open(run.id)).exec(db).await.map(drop)
+}
+
+/// Closes the records of all runs of a job that never ended, but for one: its process took the lease, so they are dead.
+pub async fn close(db: &impl ConnectionTrait, alive: &Run, now: Timestamp) -> Result<(), DbErr> {
+    let error =
+        format!("it was not heard of any more: its process died or lost the database; found by {}", alive.replica);
     maintenance_run::Entity::update_many()
         .col_expr(maintenance_run::Column::FinishedAt, Expr::value(now))
         .col_expr(maintenance_run::Column::Outcome, Expr::value(Outcome::LostLease))
         .col_expr(maintenance_run::Column::Error, Expr::value(error))
-        .filter(open(dead))
+        .filter(maintenance_run::Column::Job.eq(alive.job.as_str()))
+        .filter(maintenance_run::Column::FinishedAt.is_null())
+        .filter(maintenance_run::Column::Id.ne(alive.id))
         .exec(db)
         .await
         .map(drop)

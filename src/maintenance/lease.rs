@@ -3,14 +3,17 @@
 //! Each job has a row in `maintenance_job`. To take the lease is to change that row from what was read to one's own name, with
 //! a time at which the lease ends and a fence that is one higher: of two who try, one finds the row changed. It is renewed
 //! while the job runs; who has died does not renew it, and it can be taken when its time is over. The time is the database's,
-//! so that replicas need not agree on theirs. All of it is plain SQL that any engine has: no lock is held in between.
+//! so that replicas need not agree on theirs (on a Galera cluster it is a node's: those should agree to within seconds). All of it is plain SQL that any engine has: no lock is held in between.
 //!
 //! A runner that was held up for longer than its lease lasts may not know that another took over. So every batch renews the
 //! lease in its own transaction: what is no longer held cannot be renewed, and then nothing of the batch is kept.
 
 use std::time::{Duration, Instant};
 
-use entity::{Timestamp, maintenance_job as row, maintenance_run::Model as Run};
+use entity::{
+    Timestamp, maintenance_job as row,
+    maintenance_run::{Model as Run, Outcome},
+};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
     SqlErr, Value, sea_query::Expr,
@@ -18,7 +21,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::job::Job;
-use crate::db::Db;
+use crate::{clock::TOLERATED_SKEW, db::Db};
 
 /// How long a lease lasts from when it was taken or renewed. A killed runner's job is taken over by whoever looks next, which
 /// replicas do every two seconds (`watch.rs`): within 15 seconds in all.
@@ -32,6 +35,8 @@ pub struct Lease {
     job: Job,
     fence: i64,
     time: DatabaseTime,
+    /// What was served before it was taken.
+    served_before: Timestamp,
 }
 
 /// The database's time, as far as is known without asking again: never ahead of it.
@@ -82,6 +87,14 @@ pub fn is_abandoned(row: &row::Model, now: Timestamp) -> bool {
     row.run_id.is_some() && row.lease_expires_at <= now
 }
 
+const NEVER: Timestamp = Timestamp::from_millis(0);
+
+/// The newest time of its schedule that was served. One that has not come yet was written by a clock that was ahead, whose run
+/// was refused: it counts for nothing.
+pub fn served_at(row: &row::Model, now: Timestamp) -> Timestamp {
+    if row.served_at.millis_since(now) > TOLERATED_SKEW { NEVER } else { row.served_at }
+}
+
 /// Tries to take the lease for a run; with a `tick`, only if that time of the schedule has not been served, or if whoever
 /// served it has died over it.
 pub async fn take(db: &Db, job: Job, run: &Run, tick: Option<Timestamp>) -> Result<Taken, DbErr> {
@@ -93,7 +106,7 @@ async fn take_once(db: &Db, job: Job, run: &Run, tick: Option<Timestamp>) -> Res
         let time = DatabaseTime::ask(db).await?;
         let Some(seen) = of(db, job).await? else {
             if insert(db, first(job, run, time, tick)).await? {
-                return Ok(Taken::Held(Lease { position: None, job, fence: 1, time }, None));
+                return Ok(Taken::Held(Lease { position: None, job, fence: 1, time, served_before: NEVER }, None));
             }
             continue;
         };
@@ -101,7 +114,8 @@ async fn take_once(db: &Db, job: Job, run: &Run, tick: Option<Timestamp>) -> Res
         if seen.run_id.is_some() && !abandoned {
             return Ok(Taken::Running(seen));
         }
-        if tick.is_some_and(|tick| tick <= seen.served_at) && !abandoned {
+        let served = served_at(&seen, time.then);
+        if tick.is_some_and(|tick| tick <= served) && !abandoned {
             return Ok(Taken::Served);
         }
         let fence = seen.fence + 1;
@@ -110,13 +124,16 @@ async fn take_once(db: &Db, job: Job, run: &Run, tick: Option<Timestamp>) -> Res
             .col_expr(row::Column::RunId, Expr::value(run.id))
             .col_expr(row::Column::Fence, Expr::value(fence))
             .col_expr(row::Column::LeaseExpiresAt, Expr::value(time.end_of_lease()))
-            .col_expr(row::Column::ServedAt, Expr::value(tick.unwrap_or(seen.served_at)))
+            .col_expr(row::Column::ServedAt, Expr::value(tick.map_or(served, |tick| tick.max(served))))
             .filter(under(job, seen.fence))
             // A late renewal is seen by this, the end of the run by the next.
             .filter(row::Column::LeaseExpiresAt.eq(seen.lease_expires_at))
             .filter(same_run(seen.run_id));
         if change.exec(db.writer()).await?.rows_affected == 1 {
-            return Ok(Taken::Held(Lease { position: seen.position, job, fence, time }, seen.run_id));
+            return Ok(Taken::Held(
+                Lease { position: seen.position, job, fence, time, served_before: served },
+                seen.run_id,
+            ));
         }
     }
 }
@@ -137,6 +154,10 @@ impl Lease {
             .col_expr(row::Column::LastRunId, Expr::value(run.id))
             .col_expr(row::Column::Position, Expr::value(self.position.clone()))
             .filter(under(self.job, self.fence));
+        // What it was asked to leave unfinished is there for another replica.
+        if run.outcome == Some(Outcome::Cancelled) {
+            change = change.col_expr(row::Column::ServedAt, Expr::value(self.served_before));
+        }
         if run.accepted_its_clock() {
             change = change.col_expr(row::Column::AcceptedAt, Expr::value(run.started_at));
         }
@@ -163,7 +184,7 @@ fn first(job: Job, run: &Run, time: DatabaseTime, tick: Option<Timestamp>) -> ro
         run_id: Some(run.id),
         fence: 1,
         lease_expires_at: time.end_of_lease(),
-        served_at: tick.unwrap_or(Timestamp::from_millis(0)),
+        served_at: tick.unwrap_or(NEVER),
         last_run_id: None,
         accepted_at: None,
         succeeded_at: None,

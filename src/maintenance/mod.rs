@@ -116,10 +116,14 @@ async fn begin(app: &App, job: Job, trigger: Trigger, tick: Option<Timestamp>) -
     run.started_at = app.clock.now();
     if let Some(dead) = dead {
         tracing::warn!(job = job.name(), run_id = %dead, "a run was found dead, and is taken over");
-        history::close(app.db.writer(), dead, &app.replica, run.started_at).await.map_err(Error::from)?;
     }
-    history::record(app.db.writer(), run.clone()).await.map_err(Error::from)?;
+    app.db.insist(|| record(app, &run)).await.map_err(Error::from)?;
     Ok((run, lease))
+}
+
+async fn record(app: &App, run: &Run) -> Result<(), DbErr> {
+    history::close(app.db.writer(), run, run.started_at).await?;
+    history::record(app.db.writer(), run.clone()).await
 }
 
 /// Does the work, and records how it went.
@@ -150,7 +154,7 @@ async fn carry_out(
 }
 
 async fn close(app: &App, run: &Run, lease: &Lease) -> Result<(), DbErr> {
-    history::update(app.db.writer(), run.clone()).await?;
+    history::finish(app.db.writer(), run).await?;
     lease.release(&app.db, run).await
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A purge leaves their entries behind, for they lie scattered (see the migration that made the table). This goes through the
 //! table in its own order, where neighbours lie on one page, and deletes those without a token; where it stops, the next run
-//! goes on. It goes as far as it must to keep up: [`PACE`] entries for each token deleted, so that in the long run one entry in
-//! so many is left over at most.
+//! goes on. It goes as far as it must to keep up: [`PACE`] entries for each token that the run deleted, so that in the long run
+//! about one entry in so many is left over.
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement};
 use uuid::Uuid;

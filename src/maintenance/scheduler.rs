@@ -10,7 +10,10 @@ use std::{sync::Arc, time::Duration};
 use entity::{Timestamp, maintenance_run::Trigger};
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 
-use super::{job::Scheduled, serve, watch};
+use super::{
+    job::{Job, Scheduled},
+    serve, watch,
+};
 use crate::app::App;
 
 /// The run at start waits so long at most: replicas are often started together.
@@ -35,17 +38,16 @@ pub async fn start(app: &Arc<App>) -> Result<JobScheduler, JobSchedulerError> {
         scheduler.add(tick).await?;
     }
     scheduler.start().await?;
-    app.maintenance.tasks.spawn(at_start(Arc::clone(app)));
+    for scheduled in &app.maintenance.jobs {
+        app.maintenance.tasks.spawn(at_start(Arc::clone(app), scheduled.job));
+    }
     app.maintenance.tasks.spawn(watch::watch(Arc::clone(app)));
     Ok(scheduler)
 }
 
-async fn at_start(app: Arc<App>) {
-    if !app.maintenance.pause(random_part(START_WITHIN)).await {
-        return;
-    }
-    for scheduled in &app.maintenance.jobs {
-        serve(&app, scheduled.job, Trigger::Start, None).await;
+async fn at_start(app: Arc<App>, job: Job) {
+    if app.maintenance.pause(random_part(START_WITHIN)).await {
+        serve(&app, job, Trigger::Start, None).await;
     }
 }
 

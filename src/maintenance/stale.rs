@@ -42,8 +42,9 @@ impl Reason {
     pub fn cutoff(self, app: &App, now: Timestamp) -> Timestamp {
         let settings = &app.config.maintenance;
         match self {
-            Self::Expired => now.minus(settings.retain_expired),
-            Self::Revoked => now.minus(settings.retain_revoked),
+            // By another replica's clock it may work for a moment longer.
+            Self::Expired => now.minus(settings.retain_expired.max(SETTLED)),
+            Self::Revoked => now.minus(settings.retain_revoked.max(SETTLED)),
         }
     }
 

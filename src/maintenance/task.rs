@@ -2,17 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use entity::maintenance_run::{Model as Run, Outcome};
+use entity::{
+    Timestamp,
+    maintenance_run::{Model as Run, Outcome, Trigger},
+};
 use sea_orm::{ConnectionTrait, DbErr, Statement, StatementBuilder};
 
 use super::{history, lease::Lease};
-use crate::{app::App, telemetry};
+use crate::{app::App, db::Engine, telemetry};
 
 /// How long a batch should take: nobody waits behind it for longer, and it is much longer than what each costs besides.
 const TARGET: Duration = Duration::from_millis(25);
 
 /// How many rows the first batch of a run takes, before it is known how long that is.
 const FIRST: u64 = 250;
+
+/// How few they may become where even one takes long, such as on a slow disk: else it would never be done.
+const LEAST: u64 = 50;
+
+/// How long a command line on an `SQLite` file goes on before it makes way for others, and for how long.
+const HELD: Duration = Duration::from_millis(500);
+const WAY: Duration = Duration::from_millis(110);
 
 /// Is told of a run after each batch.
 pub trait Progress: Send {
@@ -56,6 +66,8 @@ pub struct Task<'a> {
     /// The right to go on.
     pub lease: &'a mut Lease,
     began: Instant,
+    held: Instant,
+    believed: (Timestamp, i64),
     budget: Option<Duration>,
     size: u64,
     progress: &'a mut dyn Progress,
@@ -71,14 +83,15 @@ impl<'a> Task<'a> {
         progress: &'a mut dyn Progress,
     ) -> Self {
         let size = app.config.maintenance.batch_size.min(FIRST);
-        Self { app, run, lease, began: Instant::now(), budget, size, progress }
+        let believed = (app.clock.now(), app.clock.uptime());
+        Self { app, run, lease, began: Instant::now(), held: Instant::now(), believed, budget, size, progress }
     }
 
     /// Carries out a statement, made anew for so many rows, until it finds fewer than that.
     pub async fn drain<S: StatementBuilder>(
         &mut self,
         count: Counter,
-        statement: impl Fn(&App, u64) -> S,
+        statement: impl Fn(&App, Timestamp, u64) -> S,
     ) -> Result<(), Halt> {
         while {
             self.may_go_on()?;
@@ -92,7 +105,7 @@ impl<'a> Task<'a> {
     pub async fn drain_a_little<S: StatementBuilder>(
         &mut self,
         count: Counter,
-        statement: impl Fn(&App, u64) -> S,
+        statement: impl Fn(&App, Timestamp, u64) -> S,
     ) -> Result<(), Halt> {
         self.may_begin()?;
         if self.batch(count, &statement).await? { self.drain(count, statement).await } else { Ok(()) }
@@ -102,31 +115,48 @@ impl<'a> Task<'a> {
     async fn batch<S: StatementBuilder>(
         &mut self,
         count: Counter,
-        statement: &impl Fn(&App, u64) -> S,
+        statement: &impl Fn(&App, Timestamp, u64) -> S,
     ) -> Result<bool, Halt> {
         let (size, cap) = (self.size, self.app.config.maintenance.batch_size);
-        let statement = self.app.db.writer().get_database_backend().build(&statement(self.app, size));
+        let statement = self.app.db.writer().get_database_backend().build(&statement(self.app, self.now(), size));
         let (rows, took) = self.transact(Some(count), statement).await?;
         self.size = next_size(size, took, rows == size, cap);
         tokio::task::yield_now().await;
-        Ok(rows == size)
+        self.make_way().await;
+        // A batch may be short of rows that changed while it was chosen.
+        Ok(rows > size / 2)
+    }
+
+    /// The time by which things are stale: read anew for each batch, as a run may be long, and never ahead of how time went by
+    /// since the clock was found right. One that is set while a run goes on deletes nothing that lives.
+    fn now(&self) -> Timestamp {
+        let (then, uptime) = self.believed;
+        let passed = self.app.clock.uptime() - uptime;
+        self.app.clock.now().min(Timestamp::from_millis(then.millis() + passed))
+    }
+
+    /// Beside a server on an `SQLite` file, whose writers look every 100 ms at most whether they may: in the moment between two
+    /// batches they would hardly ever find that.
+    async fn make_way(&mut self) {
+        if self.run.trigger == Trigger::Cli && self.app.db.engine() == Engine::Sqlite && self.held.elapsed() > HELD {
+            tokio::time::sleep(WAY).await;
+            self.held = Instant::now();
+        }
     }
 
     /// A short transaction: the lease is renewed, the statement carried out, and the run's record brought up to date, all or
     /// nothing. So the record is right whenever the process dies, and who lost the lease changes nothing.
     pub async fn transact(&mut self, count: Option<Counter>, statement: Statement) -> Result<(u64, Duration), Halt> {
-        let began = Instant::now();
         let (app, lease, before) = (self.app, &*self.lease, &*self.run);
-        let Some((after, rows)) = app.db.insist(|| transact(app, lease, before, count, &statement)).await? else {
+        let Some((after, rows, took)) = app.db.insist(|| transact(app, lease, before, count, &statement)).await? else {
             return Err(Halt::Ended(Outcome::LostLease));
         };
-        let took = began.elapsed();
         *self.run = after;
         self.took(took);
         Ok((rows, took))
     }
 
-    /// What no transaction can hold: the lease is renewed before, and the record brought up to date with the next batch.
+    /// What no transaction can hold: the lease is renewed before, and the record brought up to date after.
     pub async fn alone<T>(&mut self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, Halt> {
         if !self.lease.renew(self.app.db.writer()).await? {
             return Err(Halt::Ended(Outcome::LostLease));
@@ -135,6 +165,7 @@ impl<'a> Task<'a> {
         let value = work.await?;
         self.run.batches += 1;
         self.took(began.elapsed());
+        history::update(self.app.db.writer(), self.run.clone()).await?;
         Ok(value)
     }
 
@@ -168,8 +199,10 @@ async fn transact(
     before: &Run,
     count: Option<Counter>,
     statement: &Statement,
-) -> Result<Option<(Run, u64)>, DbErr> {
+) -> Result<Option<(Run, u64, Duration)>, DbErr> {
     let txn = app.db.begin().await?;
+    // What it had to wait for is not its work, and others wait for it only from now on.
+    let began = Instant::now();
     if !lease.renew(&txn).await? {
         txn.rollback().await?;
         return Ok(None);
@@ -182,7 +215,7 @@ async fn transact(
     }
     history::update(&txn, after.clone()).await?;
     txn.commit().await?;
-    Ok(Some((after, rows)))
+    Ok(Some((after, rows, began.elapsed())))
 }
 
 /// Grows or shrinks a batch towards [`TARGET`], by no more than twice or half at once. One that was not full tells nothing of
@@ -196,7 +229,7 @@ pub(super) fn next_size(size: u64, took: Duration, full: bool, cap: u64) -> u64 
     let wanted = size as f64 * factor.clamp(0.5, 2.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes are small and positive")]
     let wanted = wanted as u64;
-    wanted.clamp(1, cap)
+    wanted.clamp(LEAST.min(cap), cap)
 }
 
 #[cfg(test)]
@@ -212,7 +245,8 @@ mod tests {
         assert_eq!(next_size(1000, ms(500), true, 5000), 500, "by half at most");
         assert_eq!(next_size(1000, ms(1), true, 5000), 2000, "twice at most");
         assert_eq!(next_size(1000, ms(1), false, 5000), 1000, "what was not full says nothing");
-        assert_eq!(next_size(1, ms(500), false, 5000), 1);
+        assert_eq!(next_size(60, ms(500), true, 5000), 50, "never below the least");
+        assert_eq!(next_size(10, ms(500), true, 10), 10);
         assert_eq!(next_size(4000, ms(1), true, 5000), 5000, "never above the cap");
     }
 }

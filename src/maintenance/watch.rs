@@ -40,10 +40,11 @@ async fn look(app: &App) -> Result<Vec<(Job, Timestamp)>, DbErr> {
     let under_way = all.iter().any(|health| health.holder().is_some());
     let database = if under_way { Some(app.db.now().await?) } else { None };
     let due = all.iter().filter_map(|health| {
-        let (row, scheduled) = (health.row.as_ref()?, &health.scheduled);
+        let (row, scheduled) = (health.row.as_ref(), &health.scheduled);
         let tick = scheduled.schedule.last_until(now)?;
-        let dead = database.is_some_and(|database| lease::is_abandoned(row, database));
-        let unserved = row.run_id.is_none() && row.served_at < tick && tick > app.maintenance.since;
+        let dead = row.zip(database).is_some_and(|(row, database)| lease::is_abandoned(row, database));
+        let served = row.is_some_and(|row| row.run_id.is_some() || lease::served_at(row, now) >= tick);
+        let unserved = !served && tick > app.maintenance.since;
         let missed = unserved && tick < now.minus(MISSED_AFTER);
         if missed {
             tracing::warn!(job = scheduled.job.name(), %tick, "a time of its schedule was missed, and is made up for");

@@ -1,6 +1,7 @@
 //! One runner at a time, of all replicas: who takes a job's lease, who gets it when its holder is dead, and what a runner may do
 //! that lost it.
 
+use daypass::db::Engine;
 use daypass::maintenance::{
     self, Manner, history,
     job::Job,
@@ -162,6 +163,54 @@ async fn a_runner_that_lost_its_lease_deletes_no_further_batch_and_says_so() {
     assert_eq!(told.outcome, Some(Outcome::LostLease));
     let row = lease::of(&service.app.db, PURGE).await.unwrap().unwrap();
     assert!(row.run_id.is_some() && row.succeeded_at.is_none(), "the thief holds it still: {row:?}");
+}
+
+/// A replica whose clock is days ahead is refused, and what it noted keeps nobody from their work.
+#[tokio::test]
+async fn a_time_of_the_schedule_that_has_not_come_yet_counts_for_nothing() {
+    let service = Service::start().await;
+    let mut ahead = begun(&service);
+    let tomorrow = daypass::clock::Clock::System.now().plus_seconds(86_400);
+    let lease = match take(&service, &ahead, Some(tomorrow)).await {
+        Taken::Held(lease, None) => lease,
+        other @ (Taken::Held(..) | Taken::Running(_) | Taken::Served) => panic!("{other:?}"),
+    };
+    ahead.outcome = Some(Outcome::Clock);
+    lease.release(&service.app.db, &ahead).await.unwrap();
+    let tick = service.now();
+    assert_eq!(run(&service, Some(tick)).await.unwrap().outcome, Some(Outcome::Done));
+    assert!(matches!(run(&service, Some(tick)).await, Err(NotStarted::Served)));
+}
+
+/// Who stops in the middle leaves that time of the schedule to the others.
+#[tokio::test]
+async fn a_run_that_was_cancelled_is_gone_on_with_by_another() {
+    let (service, tick) = (Service::start().await, Timestamp::from_millis(1_795_510_800_000));
+    let other = service.replica().await;
+    service.app.maintenance.stop.cancel();
+    assert_eq!(run(&service, Some(tick)).await.unwrap().outcome, Some(Outcome::Cancelled));
+    assert_eq!(run(&other, Some(tick)).await.unwrap().outcome, Some(Outcome::Done));
+}
+
+/// A machine that is gone closes no connection: what it held is let go all the same.
+#[tokio::test]
+async fn a_transaction_that_is_never_ended_does_not_hold_up_a_take_over() {
+    let service = Service::start().await;
+    if service.app.db.engine() == Engine::Sqlite {
+        // There it is this machine that is gone.
+        return;
+    }
+    let held_run = begun(&service);
+    let lease = held(&service, &held_run).await;
+    let abandoned = service.app.db.begin().await.unwrap();
+    assert!(lease.renew(&abandoned).await.unwrap());
+    let began = std::time::Instant::now();
+    let other = service.replica().await;
+    while !matches!(lease::take(&other.app.db, PURGE, &begun(&other), None).await, Ok(Taken::Held(..))) {
+        assert!(began.elapsed() < std::time::Duration::from_secs(15), "it holds it still");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    drop(abandoned);
 }
 
 #[tokio::test]

@@ -339,6 +339,64 @@ async fn a_clock_that_jumped_ahead_of_time_is_refused_until_somebody_forces_it()
     assert_eq!(purge(&service).await.outcome, Some(Outcome::Done), "it was right, somebody said");
 }
 
+/// A run may be long, and a clock may be set while it goes on.
+#[tokio::test]
+async fn a_clock_that_is_set_ahead_during_a_run_deletes_nothing_that_works() {
+    struct Set(std::sync::Arc<App>);
+    impl maintenance::task::Progress for Set {
+        fn batch(&mut self, run: &Run) {
+            if run.batches == 1 {
+                self.0.clock.jump(3 * 86_400_000);
+            }
+        }
+    }
+    let service = Service::with(|config| config.maintenance.batch_size = 10).await;
+    service.fill(25, 50).await;
+    let mut set = Set(service.app.clone());
+    let run = maintenance::run(&service.app, Job::Purge, Trigger::Cli, Manner::default(), &mut set).await.unwrap();
+    assert_eq!((run.outcome, run.deleted_expired), (Some(Outcome::Done), 25));
+}
+
+/// By statistics of a table as it once was, a planner may take to reading all of it for each batch.
+#[tokio::test]
+async fn no_batch_reads_a_whole_table() {
+    use daypass::db::dialect::{delete_some, tokens_of};
+    use entity::{attempt, change, token};
+    use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, Statement};
+
+    let service = Service::on(crate::support::database::Database::in_a_file(), |_| ()).await;
+    let writer = service.app.db.writer();
+    let (app, now) = (&service.app, service.now());
+    let stale = |reason: maintenance::stale::Reason| reason.stale(app, now);
+    let expired = stale(maintenance::stale::Reason::Expired);
+    let revoked = stale(maintenance::stale::Reason::Revoked);
+    let theirs = sea_orm::sea_query::Query::delete()
+        .from_table(token::Entity)
+        .cond_where(tokens_of(Engine::Sqlite, uuid::Uuid::nil()))
+        .to_owned();
+    let notes = [change::Column::Second, change::Column::Id];
+    let (subject, end) = (attempt::Column::Subject, attempt::Column::ExpiresAt);
+    let statements = [
+        delete_some(Engine::Sqlite, &[token::Column::Id], expired, token::Column::ExpiresAt, 9),
+        delete_some(Engine::Sqlite, &[token::Column::Id], revoked, token::Column::RevokedAt, 9),
+        delete_some(Engine::Sqlite, &notes, change::Column::Second.lt(9).into(), change::Column::Second, 9),
+        delete_some(Engine::Sqlite, &[subject], end.lt(now).into(), end, 9),
+        theirs,
+    ];
+    for rows in [1, 100] {
+        service.fill(rows, rows).await;
+        writer.execute_unprepared("ANALYZE").await.unwrap();
+        for statement in &statements {
+            let Statement { sql, values, .. } = DatabaseBackend::Sqlite.build(statement);
+            let explain = format!("EXPLAIN QUERY PLAN {sql}");
+            let explain = Statement { sql: explain.clone(), values, db_backend: DatabaseBackend::Sqlite };
+            let plan = writer.query_all_raw(explain).await.unwrap();
+            let steps = plan.iter().map(|row| row.try_get::<String>("", "detail").unwrap()).collect::<Vec<_>>();
+            assert!(steps.iter().all(|step| !step.starts_with("SCAN")), "{steps:?}: {sql}");
+        }
+    }
+}
+
 /// `SQLite` has a table of whose tokens are whose, from which the purge takes those that are no more.
 #[tokio::test]
 async fn whose_tokens_are_whose_is_swept_too() {

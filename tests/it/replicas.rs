@@ -169,6 +169,32 @@ async fn a_runner_that_is_killed_is_taken_over_within_15_s_and_no_live_token_is_
     }
 }
 
+/// On `SQLite` a command line that purges and a server that writes take turns by looking whether they may; elsewhere they need not.
+#[tokio::test]
+async fn a_server_goes_on_writing_while_a_command_line_purges() {
+    let database = Database::create().await;
+    let (folder, served) = serve_with(&database, &[NEVER]);
+    let admin = token(&served);
+    started(&served, &admin, 1);
+    let db = connect(&database).await;
+    fill(&db, Clock::System.now(), 60_000, 0).await;
+    let mut purge = command(folder.path(), &database);
+    // Small batches: a run of some seconds.
+    let mut purge = purge.env("DAYPASS_MAINTENANCE__BATCH_SIZE", "20").arg("purge").spawn().unwrap();
+    let secret = admin["token"].as_str().unwrap();
+    let issue = format!("POST /v1/tokens HTTP/1.1\r\nAuthorization: {secret}\r\nContent-Type: application/json");
+    let mut slowest = Duration::ZERO;
+    while purge.try_wait().unwrap().is_none() {
+        let began = Instant::now();
+        let issued = served.request(&issue, "{}");
+        assert!(issued.starts_with("HTTP/1.1 201"), "{issued}");
+        slowest = slowest.max(began.elapsed());
+    }
+    assert!(purge.wait().unwrap().success());
+    assert_eq!(filled(&db).await, 0);
+    assert!(slowest < Duration::from_millis(2500), "a token waited for {slowest:?}");
+}
+
 /// Whether the record of a run under way tells of something.
 fn has_deleted(run: &Value) -> bool {
     run["deleted"]["expired"].as_i64().unwrap() > 0

@@ -4,7 +4,8 @@
 //!   [`mod@stale`] says which are to go, `owners` what they leave behind on `SQLite`; `leftovers` and `sqlite` are the others;
 //! - `task` is a run under way: short transactions, and what may stop it between them; [`mod@lease`] sees to it that there is
 //!   one at a time, wherever it runs; [`mod@sanity`] that it works by no clock that jumped;
-//! - [`mod@scheduler`] is the loop around it; when that goes round is a setting, [`mod@schedule`]; `watch` finds what was missed;
+//! - [`mod@scheduler`] is the loop around it; when that goes round is a setting, [`mod@schedule`]; [`mod@watch`] finds what
+//!   was missed;
 //! - [`mod@state`] is what this process knows; [`mod@health`], [`mod@history`] and [`mod@preview`] tell how it goes, what was
 //!   done, and what would be.
 //!
@@ -24,7 +25,7 @@ mod sqlite;
 pub mod stale;
 pub mod state;
 pub mod task;
-mod watch;
+pub mod watch;
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! The scheduler polls the wall clock, lets runs overlap, makes up for nothing it missed, and waits for nobody when it
 //! stops. So: cron jobs in UTC only (its other kinds stop for ever after a pause), a lease sees to it that runs do not overlap and
-//! each time of a schedule is served once by all replicas together, there is a run at start, `watch.rs` finds what was
+//! each time of a schedule is served once by all replicas together, there is a run at start, [`super::watch`] finds what was
 //! missed or left by the dead, and [`super::state::Maintenance::stop`] does the waiting.
 
 use std::{sync::Arc, time::Duration};

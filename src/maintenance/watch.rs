@@ -33,7 +33,7 @@ pub(super) async fn watch(app: Arc<App>) {
 }
 
 /// The jobs that somebody should run now, each with the time of its schedule.
-async fn look(app: &App) -> Result<Vec<(Job, Timestamp)>, DbErr> {
+pub async fn look(app: &App) -> Result<Vec<(Job, Timestamp)>, DbErr> {
     let now = app.clock.now();
     let all = health::all(app, now).await?;
     telemetry::health(&all, now);

@@ -84,6 +84,28 @@ async fn the_runs_of_one_job_can_be_asked_for() {
     assert!(refused.is_about(400, "job").text_of("detail").contains("one of purge, changes"));
 }
 
+#[tokio::test]
+async fn what_was_missed_is_noticed_and_made_up_for() {
+    let service = Service::start().await;
+    let due = async || maintenance::watch::look(&service.app).await.unwrap();
+    assert_eq!(due().await, []);
+    // At 09:04 none of the purge's times has come; that of `changes`, `counters` and `rotations` was served by nobody.
+    service.advance(seconds(4 * 60));
+    let at = |time: &str| format!("2026-11-24T{time}Z").parse::<entity::Timestamp>().unwrap();
+    let missed = [(Job::Changes, at("09:01:30")), (Job::Counters, at("09:02:00")), (Job::Rotations, at("09:03:00"))];
+    assert_eq!(due().await, missed);
+    for (job, tick) in missed {
+        let manner = Manner { tick: Some(tick), ..Manner::default() };
+        maintenance::run(&service.app, job, Trigger::Schedule, manner, &mut ()).await.unwrap();
+    }
+    assert_eq!(due().await, []);
+    // A replica that is slow may still serve what came fourteen seconds ago.
+    service.advance(seconds(60 + 14));
+    assert_eq!(due().await, []);
+    service.advance_ms(1);
+    assert_eq!(due().await, [(Job::Purge, at("09:05:00"))]);
+}
+
 /// Above a bound the preview reads a few rows here and there; what it tells must still be about right.
 #[tokio::test]
 async fn of_many_tokens_the_preview_tells_about_how_many() {

@@ -159,6 +159,32 @@ fn the_purge_runs_at_start_and_on_schedule() {
     });
 }
 
+#[test]
+fn maintenance_is_told_by_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &mut daypass(folder.path()));
+    // Each job runs within a few seconds of the start, and what all replicas know is looked at every two.
+    let metrics = served.until(|| {
+        let metrics = served.request("GET /metrics HTTP/1.1", "");
+        let known = |job| {
+            let name = format!("daypass_maintenance_last_success_age_seconds{{task=\"{job}\"}} ");
+            let age = metrics.lines().find_map(|line| line.strip_prefix(name.as_str())?.parse::<f64>().ok());
+            age.is_some_and(|age| (0.0..30.0).contains(&age))
+        };
+        (known("purge") && known("sqlite") && metrics.contains("daypass_purge_backlog 0")).then_some(metrics)
+    });
+    for line in [
+        "daypass_maintenance_runs_total{task=\"purge\",outcome=\"done\"} 1",
+        "daypass_maintenance_runs_total{task=\"purge\",outcome=\"clock\"} 0",
+        "daypass_maintenance_runs_total{task=\"history\",outcome=\"lost_lease\"} 0",
+        "daypass_maintenance_lease_held{task=\"purge\"} 0",
+        "daypass_purge_deleted_total{reason=\"expired\"} 0",
+        "daypass_maintenance_batch_duration_seconds_count{task=\"purge\"} 3",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
 /// What was measured is kept sample by sample until then, and nobody need ever ask for the metrics.
 #[test]
 fn the_metrics_are_tidied_without_being_asked_for() {

@@ -1,13 +1,10 @@
 //! The jobs there are.
 
+use std::time::Duration;
+
 use entity::Timestamp;
 
-use super::{
-    leftovers, purge,
-    schedule::Schedule,
-    sqlite,
-    task::{Halt, Task},
-};
+use super::schedule::Schedule;
 use crate::{config, db::Engine};
 
 /// A job of maintenance.
@@ -65,19 +62,11 @@ impl Job {
             Self::Sqlite => &settings.sqlite_schedule,
         }
     }
-
-    /// Does it.
-    pub(super) async fn work(self, task: &mut Task<'_>) -> Result<(), Halt> {
-        match self {
-            Self::Purge => purge::purge(task).await,
-            Self::Changes => leftovers::changes(task).await,
-            Self::Counters => leftovers::counters(task).await,
-            Self::Rotations => leftovers::rotations(task).await,
-            Self::History => leftovers::history(task).await,
-            Self::Sqlite => sqlite::tidy(task).await,
-        }
-    }
 }
+
+/// A time of a schedule is served so late at most: replicas would all ask at once, and jobs of several services on one machine
+/// begin together.
+pub(super) const JITTER: Duration = Duration::from_secs(10);
 
 /// A job and when it runs.
 #[derive(Clone, Debug)]

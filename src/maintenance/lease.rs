@@ -3,7 +3,8 @@
 //! Each job has a row in `maintenance_job`. To take the lease is to change that row from what was read to one's own name, with
 //! a time at which the lease ends and a fence that is one higher: of two who try, one finds the row changed. It is renewed
 //! while the job runs; who has died does not renew it, and it can be taken when its time is over. The time is the database's,
-//! so that replicas need not agree on theirs (on a Galera cluster it is a node's: those should agree to within seconds). All of it is plain SQL that any engine has: no lock is held in between.
+//! so that replicas need not agree on theirs (on a Galera cluster it is a node's: those should agree to within seconds). All of
+//! it is plain SQL that any engine has, and no lock is held from one batch to the next.
 //!
 //! A runner that was held up for longer than its lease lasts may not know that another took over. So every batch renews the
 //! lease in its own transaction: what is no longer held cannot be renewed, and then nothing of the batch is kept.

@@ -1,6 +1,6 @@
 //! Housekeeping: deleting what is stale and the like, on schedules or when asked, and a record of what was done.
 //!
-//! - [`mod@job`] lists the jobs, and which function each is; [`mod@purge`] is the one that deletes tokens, of which
+//! - [`mod@job`] lists the jobs; [`mod@purge`] is the one that deletes tokens, of which
 //!   [`mod@stale`] says which are to go, `owners` what they leave behind on `SQLite`; `leftovers` and `sqlite` are the others;
 //! - `task` is a run under way: short transactions, and what may stop it between them; [`mod@lease`] sees to it that there is
 //!   one at a time, wherever it runs; [`mod@sanity`] that it works by no clock that jumped;
@@ -175,5 +175,13 @@ async fn work(
         return Err(Halt::Ended(Outcome::Clock));
     }
     let budget = (!manner.unhurried).then_some(app.config.maintenance.max_run);
-    job.work(&mut Task::new(app, run, lease, budget, progress)).await
+    let task = &mut Task::new(app, run, lease, budget, progress);
+    match job {
+        Job::Purge => purge::purge(task).await,
+        Job::Changes => leftovers::changes(task).await,
+        Job::Counters => leftovers::counters(task).await,
+        Job::Rotations => leftovers::rotations(task).await,
+        Job::History => leftovers::history(task).await,
+        Job::Sqlite => sqlite::tidy(task).await,
+    }
 }

@@ -11,7 +11,7 @@ use entity::{Timestamp, maintenance_run::Trigger};
 use tokio_cron_scheduler::{Job as CronJob, JobScheduler, JobSchedulerError};
 
 use super::{
-    job::{Job, Scheduled},
+    job::{JITTER, Job, Scheduled},
     serve, watch,
 };
 use crate::app::App;
@@ -19,9 +19,7 @@ use crate::app::App;
 /// The run at start waits so long at most: replicas are often started together.
 const START_WITHIN: Duration = Duration::from_secs(3);
 
-/// A time of a schedule is served so late at most, and no later than a part of what lies between two of them: replicas would
-/// all ask at once, and jobs of several services on one machine begin together.
-pub(super) const JITTER: Duration = Duration::from_secs(10);
+/// [`JITTER`] is no more than this part of what lies between two times of the schedule.
 const JITTER_OF_PERIOD: u32 = 20;
 
 /// Runs the jobs once now and then on schedule, until the returned scheduler is shut down.

@@ -66,7 +66,9 @@ pub struct Task<'a> {
     /// The right to go on.
     pub lease: &'a mut Lease,
     began: Instant,
+    /// Since when it has not made way for others.
     held: Instant,
+    /// The clock and the uptime when the clock was found right.
     believed: (Timestamp, i64),
     budget: Option<Duration>,
     size: u64,

@@ -6,7 +6,11 @@ use std::{sync::Arc, time::Duration};
 use entity::{Timestamp, maintenance_run::Trigger};
 use sea_orm::DbErr;
 
-use super::{health, job::Job, lease, scheduler::JITTER, serve};
+use super::{
+    health,
+    job::{JITTER, Job},
+    lease, serve,
+};
 use crate::{app::App, error::Storage, telemetry};
 
 /// How often it looks.

@@ -195,6 +195,7 @@ $('zone').textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
 $('purge').addEventListener('click', purge);
 document.addEventListener('visibilitychange', look);
 start({
+  invitation: 'Sign in as an administrator.',
   name: 'Console',
   async refuses(token) {
     const answer = await fetch('/v1/maintenance', { headers: bearer(token) }).catch(() => null);

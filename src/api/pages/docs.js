@@ -31,6 +31,7 @@ function authorise() {
 }
 
 start({
+  invitation: 'Sign in to try operations that need a token.',
   name: 'Swagger UI',
   begun: authorise,
   ended: () => loaded && ui.authActions.logout(['bearerAuth', 'tokenAuth']),

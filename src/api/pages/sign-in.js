@@ -20,11 +20,34 @@ try {
   // Switched off: nothing is remembered, and all else works.
 }
 
+const BOX = `
+  <form class="sign-in" id="form" method="post" aria-labelledby="invitation" hidden>
+    <p id="invitation"></p>
+    <label>User name
+      <input id="username" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="150" required>
+    </label>
+    <label>Password
+      <input id="password" type="password" autocomplete="current-password" maxlength="1024" required>
+    </label>
+    <label class="check"><input id="stay" type="checkbox"> Stay signed in on this browser</label>
+    <button class="button" id="submit">Sign in</button>
+  </form>
+
+  <section class="ticket pass" id="pass" tabindex="-1" aria-labelledby="who" hidden>
+    <p id="who">Signed in as <b id="name"></b> · <span id="ends"></span></p>
+    <button id="sign-out" type="button">Sign out</button>
+  </section>
+
+  <p class="alert" id="alert" role="alert"></p>`;
+
 let page;
 
-/** Starts the box. `name` is what the tokens are called; `refuses(token)` says why the page is not for their holder, if
- *  it is not; `begun` and `ended` are called when somebody is signed in or in again, and when nobody is any more. */
-export function start({ name, refuses = () => null, begun, ended }) {
+/** Puts the box where the page has its place, under words that invite to it. `name` is what the tokens are called;
+ *  `refuses(token)` says why the page is not for their holder, if it is not; `begun` and `ended` are called when somebody
+ *  is signed in or in again, and when nobody is any more. */
+export function start({ invitation, name, refuses = () => null, begun, ended }) {
+  $('sign-in').innerHTML = BOX;
+  $('invitation').textContent = invitation;
   page = { name, refuses, begun, ended };
   $('form').addEventListener('submit', signIn);
   $('sign-out').addEventListener('click', signOut);

@@ -10,12 +10,12 @@ from lib import load, tokens
 from lib.bench import say
 from lib.client import ask_many
 from lib.process import cpu_seconds
-from lib.servers import Daypass
+from lib.servers import NO_MAINTENANCE, Daypass
 from lib.table import figure
 
 FEW = 10
-# What is written behind is then written soon, and neither that nor a purge while it is counted.
-SETTINGS = {"DAYPASS_CHECK__LAST_USED_PRECISION": "1s", "DAYPASS_MAINTENANCE__PURGE_SCHEDULE": "0 0 0 1 1 *"}
+# What is written behind is then written soon, and neither that nor maintenance while it is counted.
+SETTINGS = {"DAYPASS_CHECK__LAST_USED_PRECISION": "1s"} | NO_MAINTENANCE
 
 # A session of PostgreSQL reports what it did when it has rested so long, in seconds.
 REPORTED = 15

@@ -20,7 +20,7 @@ from lib import load, tokens
 from lib.bench import say
 from lib.client import Client, ask_one, request
 from lib.process import Process, resident_bytes, running
-from lib.servers import Daypass, own_environment
+from lib.servers import NO_MAINTENANCE, Daypass, own_environment
 from lib.table import figure, left_out
 
 CLIENTS = 32
@@ -31,8 +31,6 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MIB = 1024 * 1024
 
-# A purge comes when it is asked for, and once at the start, when there is nothing to delete yet.
-NO_SCHEDULE = {"DAYPASS_MAINTENANCE__PURGE_SCHEDULE": "0 0 0 1 1 *"}
 DURABILITY = "DAYPASS_DATABASE__SQLITE_DURABILITY"
 
 # In the steady state.
@@ -412,7 +410,7 @@ def steady(bench, database):
 def fill(bench, database, total):
     """A server whose table holds so many tokens; with sessions, tokens to check, and the users of all other tokens."""
     say(f"filling {database.title} with {total:,} tokens")
-    server = Daypass(bench, f"{database.name}-{database.title}", database.url, **NO_SCHEDULE)
+    server = Daypass(bench, f"{database.name}-{database.title}", database.url, **NO_MAINTENANCE)
     sessions = tokens.log_in(server.port, tokens.make_users(server.port))
     await_start_run(server)
     known = [token for _, token in tokens.issue(server.port, sessions, CHECKED)]

@@ -41,6 +41,13 @@ def own_environment(settings):
     return inherited | settings
 
 
+# Each job comes once at the start, and then when it is asked for.
+NO_MAINTENANCE = {
+    f"DAYPASS_MAINTENANCE__{job}_SCHEDULE": "0 0 0 1 1 *"
+    for job in ("PURGE", "CHANGES", "COUNTERS", "ROTATIONS", "HISTORY", "SQLITE")
+}
+
+
 class Daypass:
     """The service, logging every request to a file as people run it."""
 

@@ -20,6 +20,9 @@ const FIRST: u64 = 250;
 /// How few they may become where even one takes long, such as on a slow disk: else it would never be done.
 const LEAST: u64 = 50;
 
+/// It rests for one part in so many of what a batch took.
+const REST: u32 = 4;
+
 /// How long a command line on an `SQLite` file goes on before it makes way for others, and for how long.
 const HELD: Duration = Duration::from_millis(500);
 const WAY: Duration = Duration::from_millis(110);
@@ -123,10 +126,12 @@ impl<'a> Task<'a> {
         let statement = self.app.db.writer().get_database_backend().build(&statement(self.app, self.now(), size));
         let (rows, took) = self.transact(Some(count), statement).await?;
         self.size = next_size(size, took, rows == size, cap);
-        tokio::task::yield_now().await;
-        self.make_way().await;
         // A batch may be short of rows that changed while it was chosen.
-        Ok(rows > size / 2)
+        let more = rows > size / 2;
+        if more {
+            self.make_way(took).await;
+        }
+        Ok(more)
     }
 
     /// The time by which things are stale: read anew for each batch, as a run may be long, and never ahead of how time went by
@@ -137,10 +142,15 @@ impl<'a> Task<'a> {
         self.app.clock.now().min(Timestamp::from_millis(then.millis() + passed))
     }
 
-    /// Beside a server on an `SQLite` file, whose writers look every 100 ms at most whether they may: in the moment between two
-    /// batches they would hardly ever find that.
-    async fn make_way(&mut self) {
-        if self.run.trigger == Trigger::Cli && self.app.db.engine() == Engine::Sqlite && self.held.elapsed() > HELD {
+    /// Rests between two batches, so that a core that others need is not taken whole.
+    ///
+    /// Beside a server on an `SQLite` file it rests for longer now and then: its writers look every 100 ms at most whether they
+    /// may, and would hardly ever find that in the moment between two batches.
+    async fn make_way(&mut self, took: Duration) {
+        let alone = self.run.trigger != Trigger::Cli || self.app.db.engine() != Engine::Sqlite;
+        if alone || self.held.elapsed() < HELD {
+            tokio::time::sleep(took / REST).await;
+        } else {
             tokio::time::sleep(WAY).await;
             self.held = Instant::now();
         }

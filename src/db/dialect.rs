@@ -2,9 +2,9 @@
 //! and `maintenance/sqlite.rs`; besides these and `db`'s own files nothing asks which engine it talks to, but for the purge's
 //! question whether the clock is the database's, too.
 
-use entity::token;
+use entity::{Timestamp, token};
 use sea_orm::{
-    ColumnTrait, Condition, DbErr, RuntimeErr,
+    ColumnTrait, Condition, DbErr, IdenStatic, QueryResult, RuntimeErr, Statement,
     sea_query::{DeleteStatement, Expr, ExprTrait, LockBehavior, LockType, Order, Query, UpdateStatement},
     sqlx::error::DatabaseError,
 };
@@ -108,6 +108,31 @@ fn among_first<C: ColumnTrait>(engine: Engine, key: &[C], condition: Condition, 
             Expr::tuple(key.iter().map(|column| Expr::col(*column))).in_subquery(chosen).into()
         }
     }
+}
+
+/// A DELETE that tells how many rows it deleted, and where in the order of `column` the last of them was; none where that is not
+/// needed.
+///
+/// `PostgreSQL` leaves deleted rows in its indexes until it vacuums. A batch that began at the beginning again would step over all
+/// that were deleted before it: of nine million rows that took three quarters of the time.
+pub fn counting(engine: Engine, delete: &Statement, column: token::Column) -> Option<Statement> {
+    let column = column.as_str();
+    let sql = format!("{COUNTING} ({} RETURNING {column}) SELECT COUNT(*), MAX({column}) FROM gone", delete.sql);
+    (engine == Engine::Postgres).then(|| Statement { sql, ..delete.clone() })
+}
+
+const COUNTING: &str = "WITH gone AS";
+
+/// Whether a statement is one of those.
+pub fn is_counting(statement: &Statement) -> bool {
+    statement.sql.starts_with(COUNTING)
+}
+
+/// What such a statement tells.
+pub fn counted(row: Option<QueryResult>) -> Result<(u64, Option<Timestamp>), DbErr> {
+    let Some(row) = row else { return Ok((0, None)) };
+    let (rows, last): (i64, Option<i64>) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    Ok((rows.unsigned_abs(), last.map(Timestamp::from_millis)))
 }
 
 /// The condition that a token is this user's, whose id may be that of a row at hand.

@@ -18,30 +18,36 @@ use crate::{
 
 /// Changes that nobody looks for any longer.
 pub(super) async fn changes(task: &mut Task<'_>) -> Result<(), Halt> {
-    task.drain(other, |app, now, size| {
-        let old = noted::old(now);
-        delete_some(app.db.engine(), &[change::Column::Second, change::Column::Id], old, change::Column::Second, size)
+    task.drain(other, |app, batch| {
+        let old = noted::old(batch.now);
+        delete_some(
+            app.db.engine(),
+            &[change::Column::Second, change::Column::Id],
+            old,
+            change::Column::Second,
+            batch.size,
+        )
     })
     .await
 }
 
 /// Counters of attempts whose window is over.
 pub(super) async fn counters(task: &mut Task<'_>) -> Result<(), Halt> {
-    task.drain(other, |app, now, size| {
+    task.drain(other, |app, batch| {
         let (subject, end) = (attempt::Column::Subject, attempt::Column::ExpiresAt);
-        delete_some(app.db.engine(), &[subject], end.lte(now).into(), end, size)
+        delete_some(app.db.engine(), &[subject], end.lte(batch.now).into(), end, batch.size)
     })
     .await
 }
 
 /// Secrets that a rotation replaced, whose overlap is over.
 pub(super) async fn rotations(task: &mut Task<'_>) -> Result<(), Halt> {
-    task.drain(other, |app, now, size| {
+    task.drain(other, |app, batch| {
         let end = token::Column::PreviousExpiresAt;
-        let over = Condition::all().add(end.lt(now.minus(SETTLED)));
+        let over = Condition::all().add(end.lt(batch.now.minus(SETTLED)));
         let nothing =
             [(token::Column::PreviousDigest, Expr::value(Value::Bytes(None))), (end, Expr::value(Value::BigInt(None)))];
-        update_some(app.db.engine(), &[token::Column::Id], nothing, over, end, size)
+        update_some(app.db.engine(), &[token::Column::Id], nothing, over, end, batch.size)
     })
     .await
 }
@@ -49,24 +55,26 @@ pub(super) async fn rotations(task: &mut Task<'_>) -> Result<(), Halt> {
 /// Runs that are kept no longer, and those that a clock wrote which was ahead: they would stand before all others until then.
 pub(super) async fn history(task: &mut Task<'_>) -> Result<(), Halt> {
     let key = maintenance_run::Column::Id;
-    task.drain(other, |app, now, size| delete_some(app.db.engine(), &[key], history::from_the_future(now), key, size))
-        .await?;
-    task.drain(other, |app, now, size| {
-        let old = history::begun_before(now.minus(app.config.maintenance.keep_runs));
-        delete_some(app.db.engine(), &[key], old, key, size)
+    task.drain(other, |app, batch| {
+        delete_some(app.db.engine(), &[key], history::from_the_future(batch.now), key, batch.size)
+    })
+    .await?;
+    task.drain(other, |app, batch| {
+        let old = history::begun_before(batch.now.minus(app.config.maintenance.keep_runs));
+        delete_some(app.db.engine(), &[key], old, key, batch.size)
     })
     .await
 }
 
 /// Deleted users of whom no token is left.
 pub(super) async fn users(task: &mut Task<'_>) -> Result<(), Halt> {
-    task.drain_a_little(other, |app, now, size| {
+    task.drain_a_little(other, |app, batch| {
         let (engine, retention) = (app.db.engine(), app.config.maintenance.retain_revoked);
-        let gone = user::Column::DeletedAt.lt(now.minus(retention.max(SETTLED)));
+        let gone = user::Column::DeletedAt.lt(batch.now.minus(retention.max(SETTLED)));
         let theirs = dialect::tokens_of(engine, Expr::col((user::Entity, user::Column::Id)));
         let theirs = Query::select().expr(Expr::val(1)).from(token::Entity).cond_where(theirs).to_owned();
         let gone = Condition::all().add(gone).add(Expr::exists(theirs).not());
-        delete_some(engine, &[user::Column::Id], gone, user::Column::DeletedAt, size)
+        delete_some(engine, &[user::Column::Id], gone, user::Column::DeletedAt, batch.size)
     })
     .await
 }

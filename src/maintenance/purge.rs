@@ -3,6 +3,7 @@
 //! What is stale stands in [`super::stale`], and in every DELETE.
 
 use entity::{maintenance_run::Outcome, token};
+use sea_orm::ColumnTrait;
 
 use super::{
     leftovers, owners, preview,
@@ -33,9 +34,9 @@ pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
 
 async fn drain(task: &mut Task<'_>) -> Result<(), Halt> {
     for reason in Reason::ALL {
-        task.drain(reason.counter(), |app, now, size| {
-            let stale = reason.stale(app, now);
-            dialect::delete_some(app.db.engine(), &[token::Column::Id], stale, reason.column(), size)
+        task.drain_in_order(reason.counter(), Some(reason.column()), |app, batch| {
+            let stale = reason.stale(app, batch.now).add_option(batch.from.map(|from| reason.column().gte(from)));
+            dialect::delete_some(app.db.engine(), &[token::Column::Id], stale, reason.column(), batch.size)
         })
         .await?;
     }

@@ -5,11 +5,16 @@ use std::time::{Duration, Instant};
 use entity::{
     Timestamp,
     maintenance_run::{Model as Run, Outcome, Trigger},
+    token,
 };
 use sea_orm::{ConnectionTrait, DbErr, Statement, StatementBuilder};
 
 use super::{history, lease::Lease};
-use crate::{app::App, db::Engine, telemetry};
+use crate::{
+    app::App,
+    db::{Engine, dialect},
+    telemetry,
+};
 
 /// How long a batch should take: nobody waits behind it for longer, and it is much longer than what each costs besides.
 const TARGET: Duration = Duration::from_millis(25);
@@ -60,6 +65,17 @@ pub fn other(run: &mut Run) -> &mut i64 {
     &mut run.deleted_other
 }
 
+/// What a statement is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// The time by which things are stale.
+    pub now: Timestamp,
+    /// How many rows it may take.
+    pub size: u64,
+    /// Before this there is nothing left, as far as is known: see [`dialect::counting`].
+    pub from: Option<Timestamp>,
+}
+
 /// A run under way.
 pub struct Task<'a> {
     /// What it works on.
@@ -71,6 +87,8 @@ pub struct Task<'a> {
     began: Instant,
     /// Since when it has not made way for others.
     held: Instant,
+    /// Where the next batch begins, if that is known.
+    from: Option<Timestamp>,
     /// The clock and the uptime when the clock was found right.
     believed: (Timestamp, i64),
     budget: Option<Duration>,
@@ -89,18 +107,40 @@ impl<'a> Task<'a> {
     ) -> Self {
         let size = app.config.maintenance.batch_size.min(FIRST);
         let believed = (app.clock.now(), app.clock.uptime());
-        Self { app, run, lease, began: Instant::now(), held: Instant::now(), believed, budget, size, progress }
+        Self {
+            app,
+            run,
+            lease,
+            began: Instant::now(),
+            held: Instant::now(),
+            from: None,
+            believed,
+            budget,
+            size,
+            progress,
+        }
     }
 
     /// Carries out a statement, made anew for so many rows, until it finds fewer than that.
     pub async fn drain<S: StatementBuilder>(
         &mut self,
         count: Counter,
-        statement: impl Fn(&App, Timestamp, u64) -> S,
+        statement: impl Fn(&App, Batch) -> S,
     ) -> Result<(), Halt> {
+        self.drain_in_order(count, None, statement).await
+    }
+
+    /// The same for rows that are taken in the order of a column of the tokens: each batch begins where the last one ended.
+    pub async fn drain_in_order<S: StatementBuilder>(
+        &mut self,
+        count: Counter,
+        column: Option<token::Column>,
+        statement: impl Fn(&App, Batch) -> S,
+    ) -> Result<(), Halt> {
+        self.from = None;
         while {
             self.may_go_on()?;
-            self.batch(count, &statement).await?
+            self.batch(count, column, &statement).await?
         } {}
         Ok(())
     }
@@ -110,21 +150,24 @@ impl<'a> Task<'a> {
     pub async fn drain_a_little<S: StatementBuilder>(
         &mut self,
         count: Counter,
-        statement: impl Fn(&App, Timestamp, u64) -> S,
+        statement: impl Fn(&App, Batch) -> S,
     ) -> Result<(), Halt> {
         self.may_begin()?;
-        if self.batch(count, &statement).await? { self.drain(count, statement).await } else { Ok(()) }
+        if self.batch(count, None, &statement).await? { self.drain(count, statement).await } else { Ok(()) }
     }
 
     /// One batch of rows; tells whether there may be another. The next is made to take [`TARGET`].
     async fn batch<S: StatementBuilder>(
         &mut self,
         count: Counter,
-        statement: &impl Fn(&App, Timestamp, u64) -> S,
+        column: Option<token::Column>,
+        statement: &impl Fn(&App, Batch) -> S,
     ) -> Result<bool, Halt> {
         let (size, cap) = (self.size, self.app.config.maintenance.batch_size);
-        let statement = self.app.db.writer().get_database_backend().build(&statement(self.app, self.now(), size));
-        let (rows, took) = self.transact(Some(count), statement).await?;
+        let batch = Batch { now: self.now(), size, from: self.from };
+        let statement = self.app.db.writer().get_database_backend().build(&statement(self.app, batch));
+        let counting = column.and_then(|column| dialect::counting(self.app.db.engine(), &statement, column));
+        let (rows, took) = self.transact(Some(count), counting.unwrap_or(statement)).await?;
         self.size = next_size(size, took, rows == size, cap);
         // A batch may be short of rows that changed while it was chosen.
         let more = rows > size / 2;
@@ -160,9 +203,11 @@ impl<'a> Task<'a> {
     /// nothing. So the record is right whenever the process dies, and who lost the lease changes nothing.
     pub async fn transact(&mut self, count: Option<Counter>, statement: Statement) -> Result<(u64, Duration), Halt> {
         let (app, lease, before) = (self.app, &*self.lease, &*self.run);
-        let Some((after, rows, took)) = app.db.insist(|| transact(app, lease, before, count, &statement)).await? else {
+        let Some(done) = app.db.insist(|| transact(app, lease, before, count, &statement)).await? else {
             return Err(Halt::Ended(Outcome::LostLease));
         };
+        let Done { after, rows, last, took } = done;
+        self.from = last.or(self.from);
         *self.run = after;
         self.took(took);
         Ok((rows, took))
@@ -204,6 +249,14 @@ impl<'a> Task<'a> {
     }
 }
 
+/// What a transaction did.
+struct Done {
+    after: Run,
+    rows: u64,
+    last: Option<Timestamp>,
+    took: Duration,
+}
+
 /// None if the lease was lost.
 async fn transact(
     app: &App,
@@ -211,7 +264,7 @@ async fn transact(
     before: &Run,
     count: Option<Counter>,
     statement: &Statement,
-) -> Result<Option<(Run, u64, Duration)>, DbErr> {
+) -> Result<Option<Done>, DbErr> {
     let txn = app.db.begin().await?;
     // What it had to wait for is not its work, and others wait for it only from now on.
     let began = Instant::now();
@@ -219,7 +272,11 @@ async fn transact(
         txn.rollback().await?;
         return Ok(None);
     }
-    let rows = txn.execute_raw(statement.clone()).await?.rows_affected();
+    let (rows, last) = if dialect::is_counting(statement) {
+        dialect::counted(txn.query_one_raw(statement.clone()).await?)?
+    } else {
+        (txn.execute_raw(statement.clone()).await?.rows_affected(), None)
+    };
     let mut after = before.clone();
     after.batches += 1;
     if let Some(count) = count {
@@ -227,7 +284,7 @@ async fn transact(
     }
     history::update(&txn, after.clone()).await?;
     txn.commit().await?;
-    Ok(Some((after, rows, began.elapsed())))
+    Ok(Some(Done { after, rows, last, took: began.elapsed() }))
 }
 
 /// Grows or shrinks a batch towards [`TARGET`], by no more than twice or half at once. One that was not full tells nothing of

@@ -253,7 +253,10 @@ async fn a_node_that_dies_costs_no_token_and_no_stale_row_stays() {
     }
     // The node dies under a purge that goes on there, not beside one elsewhere.
     loop {
-        stale += strew(&db, owner, FLOOD).await;
+        // Whoever purges now must come to an end.
+        if strewn(&db).await == 0 {
+            stale += strew(&db, owner, FLOOD).await;
+        }
         let started = status(&request(&servers[1], "POST /v1/maintenance/purge", &session));
         if started == 202 {
             break;

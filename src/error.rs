@@ -1,8 +1,8 @@
 //! What can go wrong below HTTP. Each variant's doc begins with the status it becomes there.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx::error::DatabaseError};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -81,24 +81,56 @@ pub enum Refusal {
 
 /// What an operator may read of a database error: never the row, the key or the statement it was about.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Storage(String);
+#[error("{text}")]
+pub struct Storage {
+    text: String,
+    conflict: bool,
+}
+
+impl Storage {
+    /// Whether something failed only because another writer was faster, and may be tried again as a whole.
+    pub fn is_conflict(&self) -> bool {
+        self.conflict
+    }
+}
+
+/// The same of an error of the database's: a deadlock, a failure to serialize, and what a Galera cluster calls either.
+pub fn is_conflict(error: &DbErr) -> bool {
+    // MariaDB tells SQL states: its own 1213 is 40001.
+    matches!(code(error).as_deref(), Some("40001" | "40P01"))
+}
+
+/// Whether `SQLite` waited in vain for another process, which has been writing for long.
+pub fn is_busy(error: &DbErr) -> bool {
+    code(error).as_deref() == Some("5")
+}
+
+fn code(error: &DbErr) -> Option<Cow<'_, str>> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return None;
+    };
+    error.as_database_error().and_then(DatabaseError::code)
+}
 
 impl From<DbErr> for Storage {
     fn from(error: DbErr) -> Self {
-        // The text of a violated constraint repeats the values that violated it.
-        if let Some(SqlErr::UniqueConstraintViolation(_)) = error.sql_err() {
-            return Self("a unique constraint was violated".to_owned());
-        }
-        // SeaORM's own words about where an error came from help nobody.
-        if let DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) = &error
-        {
-            return Self(error.to_string());
-        }
-        Self(error.to_string())
+        Self { conflict: is_conflict(&error), text: legible(&error) }
     }
+}
+
+fn legible(error: &DbErr) -> String {
+    // The text of a violated constraint repeats the values that violated it.
+    if let Some(SqlErr::UniqueConstraintViolation(_)) = error.sql_err() {
+        return "a unique constraint was violated".to_owned();
+    }
+    // SeaORM's own words about where an error came from help nobody.
+    if let DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error)) = error
+    {
+        return error.to_string();
+    }
+    error.to_string()
 }
 
 impl From<getrandom::Error> for Error {

@@ -15,7 +15,10 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    db::group::{Job, Outcome, Work},
+    db::{
+        TRIES,
+        group::{Job, Outcome, Work},
+    },
     error::{Error, Storage},
     id,
     token::changes::LATE,
@@ -43,8 +46,23 @@ impl Write<'_> {
 /// Carries out `work` in a transaction and answers once that is committed, or failed; an error takes all of it back.
 ///
 /// It goes on when whoever asked goes away. On `SQLite` it may share its transaction with others that wait at the same
-/// time; a failure among them is its own.
+/// time; a failure among them is its own. Where it fails because another writer was faster (a deadlock, or two nodes of a
+/// Galera cluster that changed the same row), it is done again from the beginning, a few times.
 pub async fn write<T, W>(app: &Arc<App>, work: W) -> Result<T, Error>
+where
+    T: Send + 'static,
+    W: for<'a> FnOnce(&'a Write<'a>) -> BoxFuture<'a, Result<T, Error>> + Clone + Send + 'static,
+{
+    for _ in 1..TRIES {
+        match once(app, work.clone()).await {
+            Err(Error::Storage(error)) if error.is_conflict() => tokio::task::yield_now().await,
+            result => return result,
+        }
+    }
+    once(app, work).await
+}
+
+async fn once<T, W>(app: &Arc<App>, work: W) -> Result<T, Error>
 where
     T: Send + 'static,
     W: for<'a> FnOnce(&'a Write<'a>) -> BoxFuture<'a, Result<T, Error>> + Send + 'static,

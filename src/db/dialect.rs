@@ -4,9 +4,8 @@
 
 use entity::{Timestamp, token};
 use sea_orm::{
-    ColumnTrait, Condition, DbErr, IdenStatic, QueryResult, RuntimeErr, Statement,
+    ColumnTrait, Condition, DbErr, IdenStatic, QueryResult, Statement,
     sea_query::{DeleteStatement, Expr, ExprTrait, LockBehavior, LockType, Order, Query, UpdateStatement},
-    sqlx::error::DatabaseError,
 };
 
 use super::Engine;
@@ -35,18 +34,6 @@ pub const ABANDONED_MYSQL: &str = "SET SESSION idle_write_transaction_timeout = 
 pub const ABANDONED_POSTGRES: &str = "SET SESSION idle_in_transaction_session_timeout = '5s'";
 /// Makes the reads of a session on such a node wait for what was committed on the others: promises rest on them.
 pub const GALERA_READS_WAIT: &str = "SET SESSION wsrep_sync_wait = 1";
-
-/// Whether a statement failed only because another one was faster, and may be tried again: a deadlock, a failure to
-/// serialize, and what a Galera cluster calls either.
-pub fn is_conflict(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
-        return false;
-    };
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    // MariaDB tells SQL states: its own 1213 is 40001.
-    // And `SQLite` that it is busy: another process has been writing for long.
-    matches!(code.as_deref(), Some("40001" | "40P01" | "5"))
-}
 
 /// Deletes at most `limit` rows that meet `condition`, in the order of `column`; `key` is the table's primary
 /// key, all of it.

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     config::{Database as Settings, Durability},
-    error::Storage,
+    error::{Storage, is_busy, is_conflict},
 };
 
 /// Which database is talked to.
@@ -37,6 +37,9 @@ pub enum Engine {
     /// MySQL or MariaDB.
     MySql,
 }
+
+/// How often what fails only because another writer was faster is tried, all in all.
+pub(crate) const TRIES: usize = 5;
 
 /// The database: one pool that reads and one that writes.
 ///
@@ -123,14 +126,14 @@ impl Db {
         row.try_get_by_index::<i64>(0).map(Timestamp::from_millis)
     }
 
-    /// Does something again, a few times, for as long as it fails only because others were faster.
+    /// Does something again, up to `TRIES` times in all, for as long as it fails only because others were faster.
     pub async fn insist<T, F>(&self, what: impl Fn() -> F) -> Result<T, DbErr>
     where
         F: Future<Output = Result<T, DbErr>>,
     {
-        for _ in 0..4 {
+        for _ in 1..TRIES {
             match what().await {
-                Err(error) if dialect::is_conflict(&error) => tokio::task::yield_now().await,
+                Err(error) if is_conflict(&error) || is_busy(&error) => tokio::task::yield_now().await,
                 result => return result,
             }
         }

@@ -1,7 +1,14 @@
 //! What must hold when things happen at the same moment.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use daypass::{account::users, db::Engine, write::write};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -148,5 +155,44 @@ async fn no_token_is_issued_past_a_log_out_everywhere() {
                 answer.is(401);
             }
         }
+    }
+}
+
+/// Two changes that wait for each other in a circle: the database ends one of them, which is then made again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadlock_is_nobodys_failure() {
+    let service = Service::start().await;
+    let mut users = Vec::new();
+    for name in ["alice", "bob"] {
+        service.user(name, &[]).await;
+        users.push(users::find_by_name(service.app.db.reader(), name).await.unwrap().unwrap().id);
+    }
+    let begun = Arc::new(AtomicUsize::new(0));
+    let mut changes = JoinSet::new();
+    for turn in 0..2 {
+        let (first, second) = (users[turn], users[1 - turn]);
+        let (app, begun) = (Arc::clone(&service.app), Arc::clone(&begun));
+        changes.spawn(async move {
+            write(&app, move |write| {
+                Box::pin(async move {
+                    let mut row = users::lock(write, first).await?;
+                    if begun.fetch_add(1, Ordering::Relaxed) < 2 {
+                        tokio::time::sleep(Duration::from_millis(300)).await;
+                    }
+                    users::lock(write, second).await?;
+                    row.epoch += 1;
+                    Ok(users::save(write.txn(), row).await?)
+                })
+            })
+            .await
+        });
+    }
+    for result in changes.join_all().await {
+        result.unwrap();
+    }
+    let tries = if service.app.db.engine() == Engine::Sqlite { 2 } else { 3 };
+    assert_eq!(begun.load(Ordering::Relaxed), tries, "one of the two is tried again, where there are row locks");
+    for user in users {
+        assert_eq!(users::find(service.app.db.reader(), user).await.unwrap().epoch, 1, "each change was made once");
     }
 }

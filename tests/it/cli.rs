@@ -2,12 +2,15 @@
 
 use std::{path::Path, process::Output};
 
+use entity::Timestamp;
+use sea_orm::Database as Connect;
 use serde_json::Value;
 
 use crate::support::{
     PASSWORD,
     database::Database,
     process::{daypass, run},
+    rows,
 };
 
 struct Shell {
@@ -126,6 +129,30 @@ async fn a_purge_says_what_it_did_or_would_do() {
     assert!(shell.ok("purge", "").starts_with("deleted 0 expired and 0 revoked tokens in 3 batches"));
     let run = shell.json("purge", "");
     assert_eq!((&run["outcome"], &run["trigger"]), (&"done".into(), &"cli".into()));
+}
+
+/// `script` gives it a terminal; it comes with every Debian.
+#[tokio::test]
+async fn a_purge_draws_a_bar_on_a_terminal_and_none_elsewhere() {
+    let shell = Shell::new().await;
+    let stale = async || {
+        let db = Connect::connect(&shell.url).await.unwrap();
+        rows::fill(&db, Timestamp::from_millis(chrono::Utc::now().timestamp_millis()), 3000, 10).await;
+    };
+    stale().await;
+    let purge = format!("{} purge --database-url '{}'", env!("CARGO_BIN_EXE_daypass"), shell.url);
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &purge, "/dev/null"]).current_dir(shell.folder.path());
+    let output = run(script.env("TERM", "xterm").env("COLUMNS", "120"), "");
+    let drawn = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{drawn}");
+    assert!(drawn.contains("/3,000 tokens") && drawn.contains("/s") && drawn.contains(" left"), "{drawn}");
+    assert!(drawn.contains("deleted 3000 expired and 0 revoked tokens"), "{drawn}");
+
+    stale().await;
+    let output = shell.run("purge", "");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "what takes less than five seconds needs no lines");
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("deleted 3000 expired and 0 revoked tokens"));
 }
 
 fn plain(folder: &Path, arguments: &[&str]) -> Output {

@@ -2,9 +2,19 @@
 
 use std::{io::Write, time::Duration};
 
+use entity::{
+    Timestamp, maintenance_run,
+    maintenance_run::{Outcome, Trigger},
+    token,
+};
+use sea_orm::{ColumnTrait, Database as Connect, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
 
-use crate::support::process::{Served, daypass, json_of, run};
+use crate::support::{
+    PASSWORD,
+    process::{Served, daypass, json_of, run},
+    rows,
+};
 
 #[test]
 fn the_first_start_makes_a_database_and_an_administrator() {
@@ -157,6 +167,43 @@ fn the_purge_runs_at_start_and_on_schedule() {
         let triggers: Vec<_> = ended.map(|run| run["trigger"].as_str().unwrap().to_owned()).collect();
         ["start", "schedule"].iter().all(|wanted| triggers.iter().any(|trigger| trigger == wanted)).then_some(())
     });
+}
+
+/// The batch in hand is finished and recorded, and the rest is left to whoever comes next.
+#[tokio::test]
+async fn a_purge_under_way_ends_with_its_batch_when_the_service_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = daypass(folder.path());
+    command.env("DAYPASS_ADMIN_PASSWORD", PASSWORD).env("DAYPASS_MAINTENANCE__BATCH_SIZE", "50");
+    command.env("DAYPASS_MAINTENANCE__PURGE_SCHEDULE", "0 0 0 1 1 *");
+    let mut served = Served::start(folder.path(), &mut command);
+    let login = served.post_json("/v1/login", &json!({ "username": "admin", "password": PASSWORD }));
+    let bearer = format!("Authorization: Bearer {}", json_of(&login)["token"].as_str().unwrap());
+    // The run at the start would take what is meant for this one.
+    served.until(|| {
+        let runs = json_of(&served.request(&format!("GET /v1/maintenance/runs?job=purge HTTP/1.1\r\n{bearer}"), ""));
+        (runs["items"][0]["outcome"] == "done").then_some(())
+    });
+    let db = Connect::connect(format!("sqlite://{}", folder.path().join("daypass.db").display())).await.unwrap();
+    let now = Timestamp::from_millis(chrono::Utc::now().timestamp_millis());
+    rows::fill(&db, now, 50_000, 10).await;
+    let answer = served.request(&format!("POST /v1/maintenance/purge HTTP/1.1\r\n{bearer}"), "");
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    std::thread::sleep(Duration::from_millis(200));
+    served.signal("TERM");
+    assert!(served.wait().success(), "{}", served.stderr());
+
+    let record = maintenance_run::Entity::find()
+        .filter(maintenance_run::Column::Job.eq("purge"))
+        .filter(maintenance_run::Column::Trigger.eq(Trigger::Api));
+    let record = record.one(&db).await.unwrap().unwrap();
+    assert_eq!((record.outcome, record.finished_at.is_some()), (Some(Outcome::Cancelled), true));
+    let left = token::Entity::find().filter(token::Column::ExpiresAt.lte(now)).count(&db).await.unwrap();
+    assert!(record.deleted_expired > 0 && left > 0, "{} deleted, {left} left", record.deleted_expired);
+    assert_eq!(record.deleted_expired.unsigned_abs() + left, 50_000, "the record is exact");
+    let purged = run(daypass(folder.path()).args(["purge", "--json"]), "").stdout;
+    let purged: serde_json::Value = serde_json::from_slice(&purged).unwrap();
+    assert_eq!((&purged["outcome"], &purged["deleted"]["expired"]), (&json!("done"), &json!(left)));
 }
 
 #[test]

@@ -3,18 +3,27 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
-use poem::Request;
+use poem::{Request, http::HeaderMap};
 
 /// The address of the client: the peer's, unless the peer is a proxy that we trust.
 ///
 /// Each proxy appends the address it was called from to `X-Forwarded-For`, so it is read from its end, and only as far
 /// as the proxies are ours: what stands before was written by a stranger.
 pub fn of(request: &Request, trusted: &[IpNet]) -> IpAddr {
-    let peer = match request.remote_addr().as_socket_addr() {
+    behind(peer(request), request.headers(), trusted)
+}
+
+/// The address that a request came from.
+pub fn peer(request: &Request) -> IpAddr {
+    match request.remote_addr().as_socket_addr() {
         Some(address) => address.ip().to_canonical(),
         None => IpAddr::V4(Ipv4Addr::LOCALHOST),
-    };
-    let headers = request.headers().get_all("x-forwarded-for");
+    }
+}
+
+/// The address of the client whose request came from `peer` with these headers.
+pub fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let headers = headers.get_all("x-forwarded-for");
     resolve(peer, headers.iter().filter_map(|value| value.to_str().ok()), trusted)
 }
 

@@ -6,6 +6,7 @@ pub mod body;
 pub mod client_address;
 pub mod django;
 pub mod form;
+mod front;
 pub mod json;
 pub mod openapi;
 pub mod pages;
@@ -15,6 +16,8 @@ pub mod service;
 mod shell;
 pub mod tags;
 pub mod v1;
+
+pub use front::Front;
 
 use std::sync::Arc;
 

@@ -2,10 +2,11 @@
 
 use std::{fmt, sync::LazyLock, time::Duration};
 
+use bytes::Bytes;
 use poem::{
     IntoResponse, Response,
     error::{MethodNotAllowedError, NotFoundError, ResponseError},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{self, HeaderName, HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
     ApiResponse, Object,
@@ -14,6 +15,7 @@ use poem_openapi::{
     types::{ToJSON, Type},
 };
 
+use super::front::of_framework;
 use crate::{
     error::{Error, Refusal},
     token::check::Failure,
@@ -74,6 +76,15 @@ struct Inner {
 }
 
 impl ApiError {
+    /// The answer that tells it.
+    pub fn to_http(&self) -> http::Response<Bytes> {
+        let mut response = http::Response::new(Bytes::from(self.0.problem.to_json_string()));
+        *response.status_mut() = self.status();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        response.headers_mut().extend(self.0.headers.iter().cloned());
+        response
+    }
+
     /// A problem that its status describes, with what is wrong in particular.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let problem = Problem {
@@ -223,10 +234,7 @@ impl ResponseError for ApiError {
     }
 
     fn as_response(&self) -> Response {
-        let mut response =
-            Response::builder().status(self.status()).content_type(MEDIA_TYPE).body(self.0.problem.to_json_string());
-        response.headers_mut().extend(self.0.headers.iter().cloned());
-        response
+        of_framework(self.to_http())
     }
 }
 
@@ -237,14 +245,11 @@ impl IntoResponse for ApiError {
 }
 
 /// The answer to a token that does not work, or to none: written once, for whoever asks with a dead token asks often.
-pub fn refused(refusal: Option<Refusal>) -> Response {
-    struct Written(StatusCode, HeaderMap, String);
+pub fn refused(refusal: Option<Refusal>) -> http::Response<Bytes> {
+    type Written = http::Response<Bytes>;
 
     fn write(refusal: Option<Refusal>) -> Written {
-        let error = refusal.map_or_else(ApiError::no_token, ApiError::invalid_token);
-        let mut headers = error.as_response().headers().clone();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        Written(error.status(), headers, error.0.problem.to_json_string())
+        refusal.map_or_else(ApiError::no_token, ApiError::invalid_token).to_http()
     }
 
     static NONE: LazyLock<Written> = LazyLock::new(|| write(None));
@@ -252,18 +257,14 @@ pub fn refused(refusal: Option<Refusal>) -> Response {
     static EXPIRED: LazyLock<Written> = LazyLock::new(|| write(Some(Refusal::Expired)));
     static REVOKED: LazyLock<Written> = LazyLock::new(|| write(Some(Refusal::Revoked)));
     static REFRESH: LazyLock<Written> = LazyLock::new(|| write(Some(Refusal::Refresh)));
-    let Written(status, headers, body) = match refusal {
-        None => &*NONE,
-        Some(Refusal::Unknown) => &*UNKNOWN,
-        Some(Refusal::Expired) => &*EXPIRED,
-        Some(Refusal::Revoked) => &*REVOKED,
-        Some(Refusal::Refresh) => &*REFRESH,
+    let written = match refusal {
+        None => &NONE,
+        Some(Refusal::Unknown) => &UNKNOWN,
+        Some(Refusal::Expired) => &EXPIRED,
+        Some(Refusal::Revoked) => &REVOKED,
+        Some(Refusal::Refresh) => &REFRESH,
     };
-    let mut response = Response::default();
-    response.set_status(*status);
-    headers.clone_into(response.headers_mut());
-    response.set_body(body.as_str());
-    response
+    LazyLock::force(written).clone()
 }
 
 /// `minimum(1, exclusive: false)` is `at least 1`.

@@ -14,17 +14,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use poem::{
     Body, Endpoint, IntoResponse, PathPattern, Request, Response,
     error::ReadBodyError,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
 };
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
-    client_address, openapi,
+    client_address,
+    front::of_framework,
+    openapi,
     problem::{self, ApiError},
     v1::check::{self, is_check},
 };
@@ -38,7 +41,9 @@ where
     E: Endpoint<Output = Response>,
 {
     if is_check(request.uri().path()) {
-        Ok(checked(&app, request).await)
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let asked = Asked { method, uri, headers, peer: client_address::peer(&request) };
+        Ok(of_framework(checked(&app, asked).await))
     } else {
         // In a box, so that a check does not carry the room that everything else takes.
         Box::pin(next.call(request)).await
@@ -48,7 +53,7 @@ where
 /// Answers a request whatever happens inside.
 pub async fn shell<E: Endpoint>(next: Arc<E>, app: Arc<App>, request: Request) -> poem::Result<Response> {
     let began = Instant::now();
-    let request_id = request_id(&request);
+    let request_id = request_id(request.headers());
     let method = request.method().clone();
     let client = client_address::of(&request, &app.config.trusted_proxies);
     let path = request.uri().path().to_owned();
@@ -63,24 +68,39 @@ pub async fn shell<E: Endpoint>(next: Arc<E>, app: Arc<App>, request: Request) -
     Ok(response)
 }
 
-/// A check that has an answer is not worth a line unless somebody asks for it: at thousands a second, from clients that are
+/// What a check looks at of a request, whoever brought it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Any.
+    pub method: &'a Method,
+    /// Whose query may name scopes.
+    pub uri: &'a Uri,
+    /// Among them the credential.
+    pub headers: &'a HeaderMap,
+    /// Where it came from.
+    pub peer: IpAddr,
+}
+
+/// Answers a check.
+///
+/// One that has an answer is not worth a line unless somebody asks for it: at thousands a second, from clients that are
 /// stuck with a dead token too, the log would be most of the work. The metrics count them.
-async fn checked(app: &App, request: Request) -> Response {
-    let (began, request_id) = (Instant::now(), request_id(&request));
-    let mut answering = pin!(caught(check::answer(app, &request)));
+pub async fn checked(app: &App, asked: Asked<'_>) -> http::Response<Bytes> {
+    let (began, request_id) = (Instant::now(), request_id(asked.headers));
+    let mut answering = pin!(caught(check::answer(app, asked.headers, asked.uri.query())));
     // What memory answers is there at once; a span, for what might be logged on the way, is for the rest.
     let answered = match answering.as_mut().now_or_never() {
         Some(answered) => answered,
         None => answering.instrument(span(&request_id)).await,
     };
-    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    let mut response = answered.unwrap_or_else(|error| error.to_http());
     headers(response.headers_mut(), request_id.clone());
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Authorization"));
     let (status, took) = (response.status(), began.elapsed());
     telemetry::checked(status, took);
     if status.is_server_error() || tracing::enabled!(tracing::Level::DEBUG) {
-        let client = client_address::of(&request, &app.config.trusted_proxies);
-        log(&request_id, request.method(), check::PATH, status, took, client);
+        let client = client_address::behind(asked.peer, asked.headers, &app.config.trusted_proxies);
+        log(&request_id, asked.method, check::PATH, status, took, client);
     }
     response
 }
@@ -173,12 +193,12 @@ fn seconds(duration: Duration) -> String {
 }
 
 /// The caller's own id for the request if it is one that can be logged, else a new one. It is shorter than a token.
-fn request_id(request: &Request) -> HeaderValue {
+fn request_id(headers: &HeaderMap) -> HeaderValue {
     let plain = |value: &&HeaderValue| {
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
         (1..64).contains(&value.len()) && value.as_bytes().iter().all(allowed)
     };
-    request.headers().get(REQUEST_ID).filter(plain).cloned().unwrap_or_else(next_id)
+    headers.get(REQUEST_ID).filter(plain).cloned().unwrap_or_else(next_id)
 }
 
 /// An id that no other request of this process has, and hardly one of another.
@@ -191,7 +211,7 @@ fn next_id() -> HeaderValue {
 }
 
 /// Nothing that the API answers is for a cache, unless the operation itself says so.
-fn headers(headers: &mut poem::http::HeaderMap, request_id: HeaderValue) {
+fn headers(headers: &mut HeaderMap, request_id: HeaderValue) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(REQUEST_ID, request_id);

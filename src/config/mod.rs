@@ -355,6 +355,8 @@ pub struct Limits {
     /// How long a request's body may take to arrive.
     #[serde(with = "units::duration")]
     pub request_timeout: Duration,
+    /// How many connections may be open at a time; others wait until one ends.
+    pub max_connections: usize,
 }
 
 impl Default for Limits {
@@ -365,6 +367,7 @@ impl Default for Limits {
             lock_for: Duration::from_mins(15),
             max_body: 64 * 1024,
             request_timeout: Duration::from_secs(30),
+            max_connections: 10_000,
         }
     }
 }

@@ -93,13 +93,21 @@ fn passwords() -> impl Strategy<Value = Passwords> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    (any::<u32>(), any::<u32>(), seconds(0..1_000_000), 1024..16_777_216_u64, millis(1000..600_000)).prop_map(
-        |(login_per_minute_per_ip, login_failures_before_lock, lock_for, max_body, request_timeout)| Limits {
+    let times = (seconds(0..1_000_000), millis(1000..600_000));
+    (any::<u32>(), any::<u32>(), times, 1024..16_777_216_u64, 10..1_000_000_usize).prop_map(
+        |(
+            login_per_minute_per_ip,
+            login_failures_before_lock,
+            (lock_for, request_timeout),
+            max_body,
+            max_connections,
+        )| Limits {
             login_per_minute_per_ip,
             login_failures_before_lock,
             lock_for,
             max_body,
             request_timeout,
+            max_connections,
         },
     )
 }

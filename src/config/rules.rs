@@ -138,6 +138,7 @@ fn passwords(passwords: &Passwords) -> Verdict {
 fn limits(limits: &Limits) -> Verdict {
     whole_seconds("limits.lock_for", limits.lock_for)?;
     size("limits.max_body", limits.max_body, KIB..=16 * KIB * KIB)?;
+    number("limits.max_connections", limits.max_connections, 10..=1_000_000)?;
     duration("limits.request_timeout", limits.request_timeout, SECOND..=10 * MINUTE)
 }
 
@@ -336,6 +337,8 @@ mod tests {
         refuses("limits.max_body", &["'1023B'", "'17MiB'"]);
         allows("limits.request_timeout", &["'1s'", "'10m'"]);
         refuses("limits.request_timeout", &["'999ms'", "'601s'"]);
+        allows("limits.max_connections", &["10", "1000000"]);
+        refuses("limits.max_connections", &["0", "9", "1000001"]);
         allows("limits.lock_for", &["'0s'", "'1h'"]);
         refuses("limits.lock_for", &["'1500ms'"]);
     }

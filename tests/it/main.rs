@@ -8,6 +8,7 @@
 mod check;
 mod checker;
 mod cli;
+mod connections;
 mod django;
 mod expiry;
 mod galera;

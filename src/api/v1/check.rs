@@ -14,7 +14,7 @@ use bytes::Bytes;
 use entity::Timestamp;
 use poem::{
     IntoResponse, Request, Response,
-    http::{HeaderName, HeaderValue, header},
+    http::{self, HeaderMap, HeaderName, HeaderValue, header},
     web::Data,
 };
 use poem_openapi::{
@@ -30,6 +30,7 @@ use uuid::Uuid;
 use crate::{
     api::{
         auth::{Credential, Documented, credential},
+        front::of_framework,
         json::TokenInfo,
         plain_json::{ObjectWriter, write_number},
         problem::{self, ApiError},
@@ -53,22 +54,22 @@ pub fn is_check(path: &str) -> bool {
 }
 
 /// Answers a check, whatever its method; a body is not read.
-pub async fn answer(app: &App, request: &Request) -> Response {
+pub async fn answer(app: &App, headers: &HeaderMap, query: Option<&str>) -> http::Response<Bytes> {
     let now = app.clock.now();
-    let token = match credential(request.headers()) {
+    let token = match credential(headers) {
         Credential::Token(token) => token,
         Credential::None => return problem::refused(None),
         Credential::Unreadable => return problem::refused(Some(Refusal::Unknown)),
     };
     match check::check(app, token, now).await {
-        Ok(checked) => match request.uri().query().map(needed) {
+        Ok(checked) => match query.map(needed) {
             Some(needed) if !needed.iter().all(|scope| checked.held.holds(scope)) => {
-                ApiError::insufficient_scope(&needed.join(" ")).into_response()
+                ApiError::insufficient_scope(&needed.join(" ")).to_http()
             }
             Some(_) | None => active(app, &checked, now),
         },
         Err(Failure::Refused(refusal)) => problem::refused(Some(refusal)),
-        Err(Failure::Unanswered(error)) => ApiError::from(error).into_response(),
+        Err(Failure::Unanswered(error)) => ApiError::from(error).to_http(),
     }
 }
 
@@ -87,7 +88,7 @@ const REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
 
 /// All that this answer says and others do not lies in one piece of memory, the values of the headers before the body: an
 /// allocation for each would take longer than finding the token.
-fn active(app: &App, checked: &Checked, now: Timestamp) -> Response {
+fn active(app: &App, checked: &Checked, now: Timestamp) -> http::Response<Bytes> {
     let held = &*checked.held;
     // Room for all but the longest names and scopes.
     let mut text = Vec::with_capacity(1024);
@@ -103,7 +104,7 @@ fn active(app: &App, checked: &Checked, now: Timestamp) -> Response {
     write_body(&mut text, app, held, now);
     let text = Bytes::from(text);
 
-    let mut response = Response::default();
+    let mut response = http::Response::new(text.slice(body_at..));
     let headers = response.headers_mut();
     // With those that the shell adds.
     headers.reserve(16);
@@ -113,7 +114,6 @@ fn active(app: &App, checked: &Checked, now: Timestamp) -> Response {
         let value = HeaderValue::from_maybe_shared(text.slice(value));
         headers.insert(name, value.unwrap_or(HeaderValue::from_static("")));
     }
-    response.set_body(text.slice(body_at..));
     response
 }
 
@@ -225,6 +225,12 @@ pub enum Described {
 /// An answer that [`answer`] made; the document describes it as [`Described`] or a problem.
 pub struct Answer(Response);
 
+impl Answer {
+    async fn to(app: &App, request: &Request) -> Self {
+        Self(of_framework(answer(app, request.headers(), request.uri().query()).await))
+    }
+}
+
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         self.0
@@ -261,7 +267,7 @@ impl CheckApi {
         #[oai(name = "scope")]
         _scope: Query<Vec<String>>,
     ) -> Answer {
-        Answer(answer(&app, request).await)
+        Answer::to(&app, request).await
     }
 
     /// Check the presented token, without a body in the answer
@@ -277,7 +283,7 @@ impl CheckApi {
         #[oai(name = "scope")]
         _scope: Query<Vec<String>>,
     ) -> Answer {
-        Answer(answer(&app, request).await)
+        Answer::to(&app, request).await
     }
 
     /// Check the presented token, asked with POST
@@ -293,6 +299,6 @@ impl CheckApi {
         #[oai(name = "scope")]
         _scope: Query<Vec<String>>,
     ) -> Answer {
-        Answer(answer(&app, request).await)
+        Answer::to(&app, request).await
     }
 }

@@ -1,22 +1,26 @@
 //! The main job: requests are answered, the purge runs, until told to stop.
+//!
+//! - this file: what runs beside the answering of requests, and the order in which all of it ends;
+//! - `listen`, `connection`: from the socket to a request;
+//! - `overdue`: connections that hold a place and do nothing with it.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+mod connection;
+mod listen;
+mod overdue;
 
-use poem::{Server, listener::TcpAcceptor};
+use std::{future::Future, io, sync::Arc};
+
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api,
+    api::Front,
     app::App,
     error::Storage,
     maintenance::scheduler,
     telemetry,
     token::{changes, usage},
 };
-
-/// How long a request that is under way may take once the service was told to stop.
-const DRAIN: Duration = Duration::from_secs(20);
 
 /// Serves on a socket that the caller bound, until `shutdown` completes; then stops accepting, finishes what is in
 /// flight and the purge's batch in hand, and closes the database.
@@ -32,9 +36,7 @@ pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Out
     let mut background = JoinSet::new();
     background.spawn(async move { changes::keep_looking(&looking).await });
     background.spawn(telemetry::tidy());
-    let acceptor = TcpAcceptor::from_tokio(listener)?;
-    let served =
-        Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(api::routes(&app), shutdown, Some(DRAIN)).await;
+    listen::serve(listener, Front::new(&app), app.config.limits.max_connections, shutdown).await;
     tracing::info!("stopping");
     if let Err(error) = scheduler.shutdown().await {
         tracing::warn!(%error, "the scheduler did not stop");
@@ -47,5 +49,5 @@ pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Out
     }
     app.db.close().await;
     tracing::info!("stopped");
-    served
+    Ok(())
 }

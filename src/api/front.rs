@@ -1,0 +1,76 @@
+//! What the server asks: checks are answered here, ahead of all routing, and the rest by the framework.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::{Either, Full, combinators::BoxBody};
+use hyper::body::Incoming;
+use poem::{
+    Endpoint, EndpointExt, Request, Response,
+    endpoint::BoxEndpoint,
+    http::{self, uri::Scheme},
+    web::{LocalAddr, RemoteAddr},
+};
+
+use super::{shell, v1::check::is_check};
+use crate::app::App;
+
+/// The body of an answer: at hand whole, or the framework's.
+type AnswerBody = Either<Full<Bytes>, BoxBody<Bytes, std::io::Error>>;
+
+/// Everything that is served.
+pub struct Front {
+    app: Arc<App>,
+    rest: BoxEndpoint<'static, Response>,
+}
+
+impl Front {
+    /// For a server that listens.
+    pub fn new(app: &Arc<App>) -> Self {
+        Self { app: Arc::clone(app), rest: super::routes(app).boxed() }
+    }
+
+    /// Answers a request that came over a connection.
+    ///
+    /// A check is not made a request of the framework's before: that would take longer than the check.
+    pub async fn answer(&self, request: http::Request<Incoming>, peer: SocketAddr) -> http::Response<AnswerBody> {
+        if is_check(request.uri().path()) {
+            let asked = shell::Asked {
+                method: request.method(),
+                uri: request.uri(),
+                headers: request.headers(),
+                peer: peer.ip().to_canonical(),
+            };
+            shell::checked(&self.app, asked).await.map(|body| Either::Left(Full::new(body)))
+        } else {
+            // In a box, so that a check does not carry the room that everything else takes.
+            Box::pin(self.ask_framework(request, peer)).await.map(Either::Right)
+        }
+    }
+
+    async fn ask_framework(
+        &self,
+        request: http::Request<Incoming>,
+        peer: SocketAddr,
+    ) -> http::Response<BoxBody<Bytes, std::io::Error>> {
+        let addresses = (LocalAddr(self.app.config.listen.into()), RemoteAddr(peer.into()));
+        let request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
+        self.rest.get_response(request).await.into()
+    }
+}
+
+/// The same answer as the framework has it.
+pub(super) fn of_framework(answer: http::Response<Bytes>) -> Response {
+    let (parts, body) = answer.into_parts();
+    let mut response = Response::default();
+    response.set_status(parts.status);
+    *response.headers_mut() = parts.headers;
+    response.set_body(body);
+    response
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Front(..)")
+    }
+}

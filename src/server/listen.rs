@@ -1,0 +1,73 @@
+//! Taking connections: as many as are allowed, none that only hold a place, and to an end when the service stops.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{connection, overdue::Connections};
+use crate::api::Front;
+
+/// How long a request that is under way may take once the service was told to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+/// How long to wait when no connection can be taken, as when the process is out of file descriptors.
+const BACK_OFF: Duration = Duration::from_millis(200);
+
+/// Answers on a socket until `stop` completes; then takes no more, and lets those under way finish.
+///
+/// At most `most` connections are open at a time; others wait in the socket's queue until one ends.
+pub(super) async fn serve(listener: TcpListener, front: Front, most: usize, stop: impl Future<Output = ()>) {
+    let (front, slots) = (Arc::new(front), Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
+    let (connections, under_way, stopping) = (Connections::default(), TaskTracker::new(), CancellationToken::new());
+    let taking = async {
+        while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+            let (stream, peer) = accept(&listener).await;
+            let (front, stopping, doing) = (Arc::clone(&front), stopping.clone(), connections.begin());
+            let answering = {
+                let doing = doing.clone();
+                under_way.spawn(async move {
+                    connection::answer(stream, peer, &front, &doing, &stopping).await;
+                    drop(slot);
+                })
+            };
+            connections.watch(doing, answering.abort_handle());
+        }
+    };
+    tokio::select! {
+        () = taking => {}
+        () = connections.keep_closing_overdue() => {}
+        () = stop => {}
+    }
+    // Whoever comes from now on is refused at once, and may ask another replica.
+    drop(listener);
+    stopping.cancel();
+    under_way.close();
+    if timeout(DRAIN, under_way.wait()).await.is_err() {
+        tracing::warn!(connections = under_way.len(), "requests were under way for too long, and are cut off");
+        connections.close_all();
+    }
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // The other side was gone before its turn came.
+            Err(error) if is_of_the_peer(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be taken at the moment");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -39,6 +39,9 @@ pub enum Error {
     /// 401: user name and password do not go together, whichever of them is the reason.
     #[error("the user name or the password is wrong")]
     BadCredentials,
+    /// 401: client id and client secret do not go together, whichever of them is the reason.
+    #[error("the client id or the client secret is wrong")]
+    BadClient,
     /// 401: the token that was presented stopped working meanwhile.
     #[error("{0}")]
     Refused(Refusal),

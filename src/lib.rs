@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! main ─> cli ─> server ─> api ─┬─> account ─────┬─> token ─> app ─> db ─> config, clock, error, id ─> entity
+//!                               ├─> client ──────┤
 //!                               └─> maintenance ─┘                └──> migration
 //! ```
 //!
@@ -18,7 +19,8 @@
 //! that holds the checker.
 //!
 //! Start with the `entity` crate (what a row is, and [`entity::expiry`]: when a token works), then [`token`]: a file for
-//! each thing that is done with a token. [`account`] is people and passwords, [`maintenance`] the purge, [`db`] the three
+//! each thing that is done with a token. [`account`] is people and passwords, [`client`] programs that have credentials of
+//! their own, [`maintenance`] the purge, [`db`] the three
 //! databases. [`api`] is HTTP, with the operations listed in [`api::openapi`] and the pages in [`api::pages`]; [`cli`] is
 //! the command line. [`app::App`] holds what a request needs; [`clock`] is the only place that reads the time,
 //! [`token::secret`] the only one that makes tokens.
@@ -27,6 +29,7 @@ pub mod account;
 pub mod api;
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod db;

@@ -1,15 +1,17 @@
 //! What a row is: Daypass's tables, the types of their columns, and the one rule that says when a token works.
 //!
-//! - [`token`], [`user`], [`attempt`], [`change`], [`maintenance_run`], [`maintenance_job`]: one file a table.
-//! - [`Timestamp`], [`Scopes`], [`TokenDigest`]: what a column holds, checked once, when it is made.
+//! - [`token`], [`user`], [`client`], [`attempt`], [`change`], [`maintenance_run`], [`maintenance_job`]: one file a table.
+//! - [`Timestamp`], [`Scopes`], [`Grants`], [`TokenDigest`]: what a column holds, checked once, when it is made.
 //! - [`expiry`]: when a token works, as Rust and as a SQL condition side by side.
 //!
 //! Nothing here reads the clock or the database: `now` is always an argument.
 
 pub mod attempt;
 pub mod change;
+pub mod client;
 mod digest;
 pub mod expiry;
+mod grants;
 pub mod maintenance_job;
 pub mod maintenance_run;
 mod password_hash;
@@ -20,6 +22,7 @@ pub mod user;
 
 pub use digest::{DigestAlgorithm, TokenDigest};
 pub use expiry::{Life, State};
+pub use grants::{BadGrant, Grant, Grants};
 pub use password_hash::PasswordHash;
 pub use scopes::{BadScope, Scopes};
 pub use timestamp::{BadTimestamp, Timestamp};

@@ -15,6 +15,7 @@ mod m20261124_000006_attempt_expires_at;
 mod m20261125_000007_maintenance_job;
 mod m20261125_000008_maintenance_indexes;
 mod m20261125_000009_token_owner;
+mod m20261125_000010_client;
 mod table;
 
 /// All steps, oldest first.
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000007_maintenance_job::Migration),
             Box::new(m20261125_000008_maintenance_indexes::Migration),
             Box::new(m20261125_000009_token_owner::Migration),
+            Box::new(m20261125_000010_client::Migration),
         ]
     }
 }

@@ -414,7 +414,7 @@ impl From<Error> for Shut {
         match cause {
             Error::Throttled { retry_after } => Self::throttled(retry_after),
             Error::TokenLimit { .. } => Self::Forbidden(error("Maximum amount of tokens allowed per user exceeded.")),
-            Error::BadCredentials | Error::Refused(_) | Error::NotFound(_) => {
+            Error::BadCredentials | Error::BadClient | Error::Refused(_) | Error::NotFound(_) => {
                 Self::Unauthorized(detail("Invalid username/password."), "Token".to_owned())
             }
             Error::Forbidden(text) | Error::Conflict(text) => Self::Forbidden(detail(text)),

@@ -185,6 +185,8 @@ impl From<Error> for ApiError {
             Error::InsufficientScope { needed } => Self::insufficient_scope(&needed),
             Error::Refused(refusal) => Self::invalid_token(refusal),
             Error::BadCredentials => Self::bad_credentials("Bearer realm=\"daypass\""),
+            Error::BadClient => Self::new(StatusCode::UNAUTHORIZED, sentence(&error))
+                .header(header::WWW_AUTHENTICATE, "Basic realm=\"daypass\""),
             Error::Throttled { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts; see Retry-After.").retry_after(retry_after)
             }

@@ -134,6 +134,12 @@ pub fn tokens_of(engine: Engine, user: impl Into<Expr>) -> Condition {
     Expr::col((token::Entity, token::Column::Id)).in_subquery(theirs).into()
 }
 
+/// A column of text, to be put in the order of its bytes: `PostgreSQL` would ask the database's language.
+pub fn by_bytes(engine: Engine, column: impl ColumnTrait) -> Expr {
+    let column = column.into_expr();
+    if engine == Engine::Postgres { Expr::cust_with_expr("$1 COLLATE \"C\"", column) } else { column }
+}
+
 /// Takes the lock under which schema steps run, so that replicas that start together do not race; answers 1 if it was to
 /// be had.
 ///

@@ -115,6 +115,6 @@ fn possession(held: &Held, digest: &TokenDigest) -> Possession {
 
 /// In constant time: how much of a guess was right must not be measurable. Word by word, which takes an eighth of the
 /// steps that it takes byte by byte.
-fn equal(a: &TokenDigest, b: &TokenDigest) -> Choice {
+pub(crate) fn equal(a: &TokenDigest, b: &TokenDigest) -> Choice {
     a.words().ct_eq(&b.words())
 }

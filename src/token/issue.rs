@@ -267,7 +267,8 @@ fn checked_ttl(ttl: i64, max_lifetime: i64) -> Result<i64, Error> {
     }
 }
 
-fn checked_name(name: String) -> Result<String, Error> {
+/// A name that tokens and clients may have.
+pub(crate) fn checked_name(name: String) -> Result<String, Error> {
     let length = name.chars().count();
     if (1..=LONGEST_NAME).contains(&length) && !name.chars().any(char::is_control) {
         Ok(name)

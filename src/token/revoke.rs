@@ -49,8 +49,17 @@ pub async fn all_of(
     let theirs = Condition::all()
         .add(owner.tokens(app.db.engine()))
         .add(token::Column::Kind.is_in(kinds.iter().copied()))
-        .add(token::Column::RevokedAt.is_null())
         .add_option(spared.map(|id| token::Column::Id.ne(id)));
+    all(app, write, theirs, now).await
+}
+
+/// Ends every token that was issued to a client, whoever's it is; tells how many of them worked.
+pub async fn all_issued_to(app: &App, write: &Write<'_>, client_id: &str, now: Timestamp) -> Result<u64, DbErr> {
+    all(app, write, token::Column::ClientId.eq(client_id).into(), now).await
+}
+
+async fn all(app: &App, write: &Write<'_>, which: Condition, now: Timestamp) -> Result<u64, DbErr> {
+    let theirs = which.add(token::Column::RevokedAt.is_null());
     let all = token::Entity::find().filter(theirs.clone());
     let working = all.clone().filter(expiry::active(now, precision(app))).count(write.txn()).await?;
     write.changed(all.select_only().column(token::Column::Id).into_tuple().all(write.txn()).await?);

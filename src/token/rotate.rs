@@ -25,9 +25,7 @@ pub struct Rotator {
 ///
 /// For `overlap` seconds the old secret works too. At most two do: rotating again ends an overlap that still runs.
 pub async fn rotate(app: &Arc<App>, id: Uuid, by: Rotator, overlap: i64) -> Result<Issued, Error> {
-    if !(0..=LONGEST_OVERLAP).contains(&overlap) {
-        return Err(Error::invalid("overlap", format!("must be 0 to {LONGEST_OVERLAP} seconds")));
-    }
+    checked_overlap(overlap)?;
     let shared = Arc::clone(app);
     write(app, move |write| {
         Box::pin(async move {
@@ -55,4 +53,13 @@ pub async fn rotate(app: &Arc<App>, id: Uuid, by: Rotator, overlap: i64) -> Resu
         })
     })
     .await
+}
+
+/// Refuses an overlap that is too long, or none.
+pub(crate) fn checked_overlap(overlap: i64) -> Result<(), Error> {
+    if (0..=LONGEST_OVERLAP).contains(&overlap) {
+        Ok(())
+    } else {
+        Err(Error::invalid("overlap", format!("must be 0 to {LONGEST_OVERLAP} seconds")))
+    }
 }

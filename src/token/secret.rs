@@ -38,8 +38,8 @@ impl TokenSecret {
         text.push_str(prefix);
         text.push_str(&letter);
         text.push('_');
-        text.push_str(&base62::<ID>(id.as_u128()));
-        push_secret(&mut text)?;
+        text.push_str(&id_text(id));
+        push_random(&mut text, SECRET)?;
         let checksum = base62::<CHECKSUM>(crc32fast::hash(text.as_bytes()).into());
         text.push_str(&checksum);
         Ok(Self(text))
@@ -91,7 +91,7 @@ pub fn parse<'a>(text: &str, mut prefixes: impl Iterator<Item = &'a str>, now: T
         return None;
     }
     let kind = kind_of(*head.as_bytes().get(head.len() - 2)?)?;
-    let id = Uuid::from_u128(from_base62(&body[..ID])?);
+    let id = read_id(&body[..ID])?;
     (id::made_at(id).millis_since(now) <= FUTURE).then(|| Presented { kind, id, digest: digest(text) })
 }
 
@@ -116,10 +116,20 @@ pub fn digest(token: &str) -> TokenDigest {
     TokenDigest::new(Sha256::digest(token.as_bytes()).into())
 }
 
-/// Draws the secret's characters, all 62 equally likely: a byte beyond the last multiple of 62 is drawn again.
-fn push_secret(text: &mut String) -> Result<(), getrandom::Error> {
+/// An id in base62: that of a token, and a client's. Such texts sort, byte by byte, as their ids do.
+pub(crate) fn id_text(id: Uuid) -> String {
+    base62::<ID>(id.as_u128())
+}
+
+/// The id that such a text writes.
+pub(crate) fn read_id(text: &str) -> Option<Uuid> {
+    (text.len() == ID).then(|| from_base62(text)).flatten().map(Uuid::from_u128)
+}
+
+/// Draws a secret's characters, all 62 equally likely: a byte beyond the last multiple of 62 is drawn again.
+pub(crate) fn push_random(text: &mut String, count: usize) -> Result<(), getrandom::Error> {
     let mut drawn = Zeroizing::new([0_u8; SECRET]);
-    let mut missing = SECRET;
+    let mut missing = count;
     while missing > 0 {
         getrandom::fill(drawn.as_mut_slice())?;
         for byte in drawn.iter().filter(|byte| **byte < 248).take(missing) {

@@ -5,9 +5,8 @@
 //! Arrows point from who knows to who is known; who is farther left may skip those in between.
 //!
 //! ```text
-//! main ─> cli ─> server ─> api ─┬─> account ─────┬─> token ─> app ─> db ─> config, clock, error, id ─> entity
-//!                               ├─> client ──────┤
-//!                               └─> maintenance ─┘                └──> migration
+//! main ─> cli ─> server ─> api ─┬─> account ─> client ─┬─> token ─> app ─> db ─> config, clock, error, id ─> entity
+//!                               └─> maintenance ───────┘                  └──> migration
 //! ```
 //!
 //! Two things are not in the drawing. [`app`] keeps what the service consists of, and so knows parts of two modules that

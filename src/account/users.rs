@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
+    client,
     db::{Engine, dialect},
     error::Error,
     id,
@@ -220,15 +221,19 @@ pub async fn change_own_password(
     .await
 }
 
-/// Ends every token of an owner of these kinds; a login that began before does not complete after.
+/// Ends every token of an owner of these kinds; a login that began before does not complete after, and no token is made for a
+/// client meanwhile.
 pub async fn end_tokens(app: &Arc<App>, owner: Owner, kinds: Vec<Kind>, now: Timestamp) -> Result<u64, Error> {
     let shared = Arc::clone(app);
     write(app, move |write| {
         Box::pin(async move {
-            if let Owner::User(id) = owner {
-                let mut row = lock(write, id).await?;
-                row.epoch += 1;
-                save(write.txn(), row).await?;
+            match &owner {
+                Owner::User(id) => {
+                    let mut row = lock(write, *id).await?;
+                    row.epoch += 1;
+                    save(write.txn(), row).await?;
+                }
+                Owner::Client(id) => drop(client::lock(write, id).await?),
             }
             Ok(revoke::all_of(&shared, write, &owner, &kinds, None, now).await?)
         })

@@ -112,7 +112,7 @@ pub fn unsupported(expected: &str) -> ApiError {
     ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("Content-Type must be {expected}."))
 }
 
-/// Reads JSON. What is not JSON, or not of the documented types, is 400; a field that is not documented is 422.
+/// Reads JSON. What is not JSON, or not of the documented types, is 400; a field or a name that is not documented is 422.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // serde would take a list for an object whose members come in this order.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
@@ -147,10 +147,12 @@ fn wrong_data(path: &str, error: &serde_json::Error) -> ApiError {
     if text.starts_with("duplicate field") {
         return ApiError::field(StatusCode::BAD_REQUEST, quoted(), "is there twice");
     }
+    let status =
+        if text.starts_with("unknown variant") { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
     let expected = text.rsplit_once("expected ").map_or("the documented type", |(_, expected)| expected);
     let expected = expected.split(" at line ").next().unwrap_or(expected);
     let field = if path == "." { "body" } else { path };
-    ApiError::field(StatusCode::BAD_REQUEST, field, format!("must be {expected}"))
+    ApiError::field(status, field, format!("must be {}", expected.replace('`', "")))
 }
 
 /// Reads an optional whole number. One beyond what fits is taken for the largest that does: out of range, not unreadable.

@@ -12,16 +12,22 @@ use super::{
     pages::landing::LandingPage,
     problem,
     service::ServiceApi,
-    v1::{check::CheckApi, maintenance::MaintenanceApi, session::SessionApi, tokens::TokensApi, users::UsersApi},
+    v1::{
+        check::CheckApi, clients::ClientsApi, maintenance::MaintenanceApi, session::SessionApi, tokens::TokensApi,
+        users::UsersApi,
+    },
 };
 
 /// Everything that is documented, as routes and as a document.
-pub type Service =
-    OpenApiService<(SessionApi, TokensApi, CheckApi, UsersApi, MaintenanceApi, DjangoApi, ServiceApi, LandingPage), ()>;
+pub type Service = OpenApiService<
+    (SessionApi, TokensApi, CheckApi, UsersApi, ClientsApi, MaintenanceApi, DjangoApi, ServiceApi, LandingPage),
+    (),
+>;
 
 /// The documented operations.
 pub fn service() -> Service {
-    let apis = (SessionApi, TokensApi, CheckApi, UsersApi, MaintenanceApi, DjangoApi, ServiceApi, LandingPage);
+    let apis =
+        (SessionApi, TokensApi, CheckApi, UsersApi, ClientsApi, MaintenanceApi, DjangoApi, ServiceApi, LandingPage);
     OpenApiService::new(apis, "Daypass", env!("CARGO_PKG_VERSION"))
         .description(include_str!("description.md"))
         .license(LicenseObject::new("MIT OR Apache-2.0").url("https://opensource.org/license/mit"))
@@ -132,7 +138,7 @@ fn slash_django(document: &mut Value) {
 
 /// Generated in alphabetical order; read in the order of need.
 fn order_tags(document: &mut Value) {
-    const ORDER: [&str; 7] = ["session", "tokens", "check", "users", "maintenance", "django", "service"];
+    const ORDER: [&str; 8] = ["session", "tokens", "check", "users", "clients", "maintenance", "django", "service"];
     if let Some(tags) = document["tags"].as_array_mut() {
         tags.sort_by_key(|tag| ORDER.iter().position(|name| tag["name"] == *name));
     }
@@ -288,6 +294,12 @@ const ERRORS: &[(&str, &[&str])] = &[
     ("getUser", &["403"]),
     ("updateUser", &["403"]),
     ("deleteUser", &["403"]),
+    ("createClient", &["403"]),
+    ("listClients", &["403"]),
+    ("getClient", &["403"]),
+    ("updateClient", &["403"]),
+    ("deleteClient", &["403"]),
+    ("rotateClientSecret", &["403"]),
     ("getMaintenance", &["403"]),
     ("listMaintenanceRuns", &["403"]),
     ("getMaintenanceRun", &["403"]),

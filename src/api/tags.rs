@@ -14,6 +14,8 @@ pub enum Tag {
     Check,
     /// Users, for administrators.
     Users,
+    /// OAuth clients, for administrators.
+    Clients,
     /// What the purge did, does and would do, for administrators.
     Maintenance,
     /// Doors for clients that were written against Django REST framework, django-rest-knox or hand-made middleware.

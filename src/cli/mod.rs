@@ -1,5 +1,6 @@
 //! The command line: one file a group of commands. It reads arguments and prints; what is done is decided elsewhere.
 
+mod client;
 mod documents;
 mod migrate;
 mod print;
@@ -57,6 +58,9 @@ enum Command {
     /// Manage users
     #[command(subcommand, after_help = "Example: echo \"$PASSWORD\" | daypass user add alice --password-stdin")]
     User(user::Command),
+    /// Manage OAuth clients
+    #[command(subcommand, after_help = "Example: daypass client add billing --scope orders:read")]
+    Client(client::Command),
     /// Issue, look at and revoke tokens
     #[command(subcommand, after_help = "Example: daypass token issue --user alice --name laptop --ttl 90d")]
     Token(token::Command),
@@ -136,6 +140,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     match flags.before(command)? {
         Command::Serve(serve) => serve.run(&common).await?,
         Command::User(command) => command.run(&common).await?,
+        Command::Client(command) => command.run(&common).await?,
         Command::Token(command) => command.run(&common).await?,
         Command::Purge(purge) => purge.run(&common).await?,
         Command::Migrate(command) => command.run(&common).await?,

@@ -114,7 +114,7 @@ impl Issue {
 }
 
 /// Reads a duration as the seconds that it is: a part of one would be lost without a word.
-fn whole_seconds(text: &str) -> Result<i64, &'static str> {
+pub(super) fn whole_seconds(text: &str) -> Result<i64, &'static str> {
     let duration = parse_duration(text).ok_or("must be a duration of at most 100 years, such as 12h or 90d")?;
     if duration.subsec_nanos() != 0 {
         return Err("must be whole seconds");

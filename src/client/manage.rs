@@ -161,7 +161,7 @@ fn accept_grants(app: &App, grants: &Grants) -> Result<(), Error> {
 }
 
 /// The client's row inside a transaction, locked where the engine locks rows: nothing makes a token for it meanwhile.
-async fn lock(write: &Write<'_>, client_id: &str) -> Result<Model, Error> {
+pub(crate) async fn lock(write: &Write<'_>, client_id: &str) -> Result<Model, Error> {
     if read_id(client_id).is_none() {
         return Err(Error::NotFound("client"));
     }

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 pub use authenticate::{authenticate, lock_to_issue};
 pub use entity::{Grant, Grants, client::Model};
+pub(crate) use manage::lock;
 pub use manage::{Change, Created, New, create, default_grants, delete, rotate_secret, update};
 pub use secret::ClientSecret;
 

@@ -10,7 +10,7 @@ use crate::{config, db::Engine};
 /// A job of maintenance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Job {
-    /// Deletes tokens that are stale, and users whose tokens are gone.
+    /// Deletes tokens that are stale, and deleted users and clients whose tokens are gone.
     Purge,
     /// Deletes the notes of changes that every replica has seen.
     Changes,

@@ -1,6 +1,6 @@
 //! What goes besides tokens.
 
-use entity::{attempt, change, maintenance_run, token, user};
+use entity::{attempt, change, client, maintenance_run, token, user};
 use sea_orm::{
     ColumnTrait, Condition, Value,
     sea_query::{Expr, ExprTrait, Query},
@@ -40,7 +40,7 @@ pub(super) async fn counters(task: &mut Task<'_>) -> Result<(), Halt> {
     .await
 }
 
-/// Secrets that a rotation replaced, whose overlap is over.
+/// Secrets that a rotation replaced, whose overlap is over: of tokens, and of clients.
 pub(super) async fn rotations(task: &mut Task<'_>) -> Result<(), Halt> {
     task.drain(other, |app, batch| {
         let end = token::Column::PreviousExpiresAt;
@@ -48,6 +48,14 @@ pub(super) async fn rotations(task: &mut Task<'_>) -> Result<(), Halt> {
         let nothing =
             [(token::Column::PreviousDigest, Expr::value(Value::Bytes(None))), (end, Expr::value(Value::BigInt(None)))];
         update_some(app.db.engine(), &[token::Column::Id], nothing, over, end, batch.size)
+    })
+    .await?;
+    task.drain(other, |app, batch| {
+        let end = client::Column::PreviousExpiresAt;
+        let over = Condition::all().add(end.lt(batch.now.minus(SETTLED)));
+        let digest = (client::Column::PreviousDigest, Expr::value(Value::Bytes(None)));
+        let nothing = [digest, (end, Expr::value(Value::BigInt(None)))];
+        update_some(app.db.engine(), &[client::Column::ClientId], nothing, over, end, batch.size)
     })
     .await
 }
@@ -75,6 +83,24 @@ pub(super) async fn users(task: &mut Task<'_>) -> Result<(), Halt> {
         let theirs = Query::select().expr(Expr::val(1)).from(token::Entity).cond_where(theirs).to_owned();
         let gone = Condition::all().add(gone).add(Expr::exists(theirs).not());
         delete_some(engine, &[user::Column::Id], gone, user::Column::DeletedAt, batch.size)
+    })
+    .await
+}
+
+/// Deleted clients to whom no token is left.
+pub(super) async fn clients(task: &mut Task<'_>) -> Result<(), Halt> {
+    task.drain_a_little(other, |app, batch| {
+        let retention = app.config.maintenance.retain_revoked;
+        let gone = client::Column::DeletedAt.lt(batch.now.minus(retention.max(SETTLED)));
+        let theirs = Query::select()
+            .expr(Expr::val(1))
+            .from(token::Entity)
+            .and_where(
+                Expr::col((token::Entity, token::Column::ClientId)).equals((client::Entity, client::Column::ClientId)),
+            )
+            .to_owned();
+        let gone = Condition::all().add(gone).add(Expr::exists(theirs).not());
+        delete_some(app.db.engine(), &[client::Column::ClientId], gone, client::Column::DeletedAt, batch.size)
     })
     .await
 }

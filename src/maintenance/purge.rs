@@ -25,11 +25,11 @@ pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
         }
         Err(_) => return tokens,
     }
-    let users = leftovers::users(task).await;
-    if task.app.db.engine() == Engine::Sqlite && !matches!(users, Err(Halt::Failed(_))) {
+    let whose = leftovers::users(task).await.and(leftovers::clients(task).await);
+    if task.app.db.engine() == Engine::Sqlite && !matches!(whose, Err(Halt::Failed(_))) {
         owners::sweep(task).await?;
     }
-    tokens.and(users)
+    tokens.and(whose)
 }
 
 async fn drain(task: &mut Task<'_>) -> Result<(), Halt> {

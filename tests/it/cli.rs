@@ -107,6 +107,39 @@ async fn tokens_are_issued_checked_listed_and_revoked() {
 }
 
 #[tokio::test]
+async fn clients_are_made_listed_rotated_and_deleted() {
+    let shell = Shell::new().await;
+    let printed = shell.ok("client add billing --scope read --scope write --grant client_credentials", "");
+    let lines: Vec<_> = printed.lines().map(|line| line.split_once('=').unwrap()).collect();
+    let [("client_id", id), ("client_secret", secret)] = lines[..] else { panic!("{printed}") };
+    assert_eq!((id.len(), secret.len()), (22, 43));
+    let made = shell.json("client add reports", "");
+    assert_eq!(made["grants"], serde_json::json!(["client_credentials", "refresh_token"]));
+    assert_eq!(made["client_secret"].as_str().unwrap().len(), 43);
+    let listed = shell.json("client list", "");
+    assert_eq!((&listed[0]["name"], &listed[1]["client_id"]), (&"reports".into(), &id.into()));
+    assert!(listed[0].get("client_secret").is_none());
+    let table = shell.ok("client list", "");
+    assert!(table.contains("  read write\n") && !table.contains(secret), "{table}");
+    let rotated = shell.json(&format!("client rotate {id} --overlap 1d"), "");
+    assert!(rotated["client_secret"] != secret && rotated["previous_secret_expires_at"].is_string(), "{rotated}");
+    assert!(shell.ok(&format!("client rotate {id}"), "").starts_with(&format!("client_id={id}\nclient_secret=")));
+    assert_eq!(shell.json(&format!("client disable {id}"), "")["disabled"], true);
+    assert_eq!(shell.json(&format!("client enable {id}"), "")["disabled"], false);
+    shell.ok(&format!("client delete {id}"), "");
+    assert_eq!(shell.json("client list", "").as_array().unwrap().len(), 1);
+    for command in ["rotate", "disable", "enable", "delete"] {
+        assert!(shell.fails(1, &format!("client {command} {id}"), "").contains("there is no such client"));
+    }
+    assert!(
+        shell.fails(2, "client add x --grant implicit", "").contains("client_credentials, password, refresh_token")
+    );
+    assert!(shell.fails(2, "client add x --grant password", "").contains("oauth.password_grant"));
+    assert!(shell.fails(2, "client add x --scope a\"b", "").contains("scope"));
+    assert!(shell.fails(2, &format!("client rotate {id} --overlap 8d"), "").contains("overlap"));
+}
+
+#[tokio::test]
 async fn the_schema_goes_up_and_down() {
     let shell = Shell::new().await;
     assert!(shell.ok("migrate status", "").lines().skip(1).all(|line| line.ends_with("applied")));
@@ -126,7 +159,7 @@ async fn a_purge_says_what_it_did_or_would_do() {
     let shell = Shell::new().await;
     assert!(shell.ok("purge --dry-run", "").starts_with("would delete 0 expired and 0 revoked tokens\n"));
     assert_eq!(shell.json("purge --dry-run", "")["now"]["expired"], 0);
-    assert!(shell.ok("purge", "").starts_with("deleted 0 expired and 0 revoked tokens in 3 batches"));
+    assert!(shell.ok("purge", "").starts_with("deleted 0 expired and 0 revoked tokens in 4 batches"));
     let run = shell.json("purge", "");
     assert_eq!((&run["outcome"], &run["trigger"]), (&"done".into(), &"cli".into()));
 }
@@ -167,6 +200,7 @@ fn every_command_has_help_with_an_example() {
     for (group, names) in [
         ("user", &["add", "list", "passwd", "disable", "enable", "delete"][..]),
         ("token", &["issue", "list", "show", "revoke", "check"]),
+        ("client", &["add", "list", "rotate", "disable", "enable", "delete"]),
         ("migrate", &["up", "down", "status", "fresh"]),
     ] {
         commands.push(vec![group]);

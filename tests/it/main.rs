@@ -8,6 +8,7 @@
 mod check;
 mod checker;
 mod cli;
+mod clients;
 mod connections;
 mod django;
 mod expiry;

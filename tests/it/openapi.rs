@@ -5,18 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use daypass::api::openapi;
 use serde_json::{Map, Value};
 
-const OPERATIONS: [&str; 36] = [
+const OPERATIONS: [&str; 42] = [
     "changePassword",
     "checkToken",
     "checkTokenHead",
     "checkTokenPost",
+    "createClient",
     "createUser",
+    "deleteClient",
     "deleteUser",
     "djangoApiLogin",
     "djangoApiProtected",
     "djangoCustomLogin",
     "djangoObtainAuthToken",
     "djangoProtectedView",
+    "getClient",
     "getHealth",
     "getMaintenance",
     "getMaintenanceRun",
@@ -28,6 +31,7 @@ const OPERATIONS: [&str; 36] = [
     "knoxLogin",
     "knoxLogout",
     "knoxLogoutAll",
+    "listClients",
     "listMaintenanceRuns",
     "listTokens",
     "listUsers",
@@ -38,8 +42,10 @@ const OPERATIONS: [&str; 36] = [
     "renewToken",
     "revokeByPossession",
     "revokeToken",
+    "rotateClientSecret",
     "rotateToken",
     "runPurge",
+    "updateClient",
     "updateUser",
     "whoami",
 ];
@@ -206,6 +212,8 @@ fn an_operation_lists_what_it_can_answer_and_nothing_else() {
         ("listTokens", "200 400 401 422 500 503"),
         ("revokeToken", "204 400 401 404 408 413 500 503"),
         ("issueToken", "201 400 401 403 404 408 409 413 415 422 500 503"),
+        ("createClient", "201 400 401 403 408 413 415 422 500 503"),
+        ("rotateClientSecret", "200 400 401 403 404 408 413 415 422 500 503"),
         ("runPurge", "202 400 401 403 408 409 413 500 503"),
         ("checkToken", "200 401 403 503"),
         ("checkTokenPost", "200 401 403 503"),

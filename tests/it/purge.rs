@@ -116,7 +116,11 @@ async fn it_drains_in_batches_and_stops_at_its_time_limit() {
     let run = purge(&service).await;
     assert_eq!((run.outcome, run.deleted_expired, run.backlog), (Some(Outcome::Done), 15, Some(0)));
     let owners = i64::from(service.app.db.engine() == Engine::Sqlite);
-    assert_eq!(run.batches, 4 + owners, "10 and 5 expired, looks for revoked ones and users, and for whose they were");
+    assert_eq!(
+        run.batches,
+        5 + owners,
+        "10 and 5 expired, looks for revoked ones, users and clients, and for whose they were"
+    );
     service.check(&kept.token()).await.is(200);
 }
 

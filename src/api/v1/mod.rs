@@ -1,6 +1,7 @@
 //! The API of `/v1`, one file a resource.
 
 pub mod check;
+pub mod clients;
 pub mod maintenance;
 pub mod session;
 pub mod tokens;

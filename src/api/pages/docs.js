@@ -1,6 +1,11 @@
+import { mend } from './docs-access.js';
 import { ENDED, session, start, verify } from './sign-in.js';
+import { $ } from './text.js';
 
 let loaded = false;
+let handed = null;
+
+mend($('ui'), () => ui.authActions.showDefinitions(false));
 
 const ui = SwaggerUIBundle({
   dom_id: '#ui',
@@ -23,9 +28,11 @@ const ui = SwaggerUIBundle({
   },
 });
 
-/** Hands the token to "Try it out", once Swagger UI knows the schemes. */
+/** Hands the token to "Try it out", once Swagger UI knows the schemes; and only once, so that a token that somebody put
+ *  into its dialog instead stays. */
 function authorise() {
-  if (!session || !loaded) return;
+  if (!session || !loaded || session.token === handed) return;
+  handed = session.token;
   ui.preauthorizeApiKey('bearerAuth', session.token);
   ui.preauthorizeApiKey('tokenAuth', `Token ${session.token}`);
 }
@@ -34,5 +41,8 @@ start({
   invitation: 'Sign in to try operations that need a token.',
   name: 'Swagger UI',
   begun: authorise,
-  ended: () => loaded && ui.authActions.logout(['bearerAuth', 'tokenAuth']),
+  ended() {
+    handed = null;
+    if (loaded) ui.authActions.logout(['bearerAuth', 'tokenAuth']);
+  },
 });

@@ -23,6 +23,7 @@ pub fn routes() -> Route {
         .at("/openapi.yaml", file("application/yaml", openapi::yaml))
         .nest("/docs", docs())
         .at("/docs.js", file(JAVASCRIPT, || include_str!("docs.js")))
+        .at("/docs-access.js", file(JAVASCRIPT, || include_str!("docs-access.js")))
         .nest("/console", console())
         .at("/console.js", file(JAVASCRIPT, || include_str!("console.js")))
         .at("/console-charts.js", file(JAVASCRIPT, || include_str!("console-charts.js")))

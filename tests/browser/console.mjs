@@ -1,91 +1,23 @@
-// The pages for people, in a headless Chromium, before a server that runs. One line for each check, then the counts.
-//
-// node tests/browser/console.mjs URL, with ADMIN and PASSWORD in the environment and CHROMIUM the browser's path.
+// Checks of the console.
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const target = new URL('../../target/', import.meta.url);
-const { chromium } = createRequire(new URL('tools/browser/', target))('playwright-core');
-const base = process.argv[2];
-const { ADMIN: admin, PASSWORD: password, CHROMIUM: executablePath } = process.env;
-
-const screenshots = new URL('screenshots/', target).pathname;
-mkdirSync(screenshots, { recursive: true });
+import {
+  admin, alert, base, button, call, check, finish, logIn, nothingOverflows, page, password, picture, says, show,
+  signedIn, signIn, tabTo,
+} from './page.mjs';
 
 // What the server is filled with
 
-async function call(method, path, token, body) {
-  const answer = await fetch(base + path, {
-    method,
-    headers: { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) },
-    body: body && JSON.stringify(body),
-  });
-  assert.ok(answer.ok, `${method} ${path}: ${answer.status}`);
-  return answer.status === 204 ? null : answer.json();
-}
-
-async function ready() {
-  for (let tries = 0; tries < 150; tries += 1) {
-    if (await fetch(`${base}/readyz`).then((answer) => answer.ok, () => false)) return;
-    await sleep(200);
-  }
-  throw new Error(`no server at ${base}`);
-}
-
-await ready();
-const logIn = async () => (await call('POST', '/v1/login', null, { username: admin, password })).token;
 const own = await logIn();
 for (const hours of [1, 1, 2, 5, 30, 30, 30, 100]) {
   await call('POST', '/v1/tokens', own, { name: `ends in ${hours} h`, ttl: hours * 3600 });
 }
 await call('POST', '/v1/users', own, { username: 'visitor', password: 'quiet rivers bend slowly' });
 
-// The browser, and what it complains of
-
-const browser = await chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
-const viewport = { width: 1440, height: 900 };
-const context = await browser.newContext({ viewport, colorScheme: 'light', reducedMotion: 'reduce' });
-context.setDefaultTimeout(10_000);
-const page = await context.newPage();
-const complaints = [];
-const elsewhere = [];
-context.on('request', (request) => {
-  const { origin, protocol } = new URL(request.url());
-  if (origin !== new URL(base).origin && protocol !== 'data:') elsewhere.push(request.url());
-});
-page.on('pageerror', (error) => complaints.push(String(error)));
-page.on('console', (message) => {
-  // Chromium notes each refused or failed request too, and some of those are wanted here.
-  const refused = message.text().startsWith('Failed to load resource');
-  if (message.type() === 'error' && !refused) complaints.push(message.text());
-});
-
-const button = (name) => page.getByRole('button', { name });
-const alert = page.getByRole('alert');
 const state = page.getByRole('region', { name: 'State' }).getByRole('status');
 const runs = page.getByRole('table', { name: 'Recent runs' }).getByRole('row');
-
-async function signIn(name, secret) {
-  await page.getByLabel('User name').fill(name);
-  await page.getByLabel('Password', { exact: true }).fill(secret);
-  await button('Sign in').click();
-}
-
-async function says(locator, words) {
-  await locator.filter({ hasText: words }).waitFor();
-}
-
-/** Presses Tab until what has the focus matches. */
-async function tabTo(selector) {
-  for (let presses = 0; presses < 40; presses += 1) {
-    await page.keyboard.press('Tab');
-    if (await page.evaluate((wanted) => document.activeElement.matches(wanted), selector)) return;
-  }
-  assert.fail(`Tab does not lead to ${selector}`);
-}
 
 /** How many pixels of a canvas have the colour of a variable of the style sheet, edges that are half there included. */
 function pixels(selector, variable) {
@@ -114,20 +46,6 @@ async function drawn(selector, variable, least) {
 
 // The checks
 
-let passed = 0;
-let failed = 0;
-
-async function check(name, body) {
-  try {
-    await body();
-    passed += 1;
-    console.log(`ok      ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED  ${name}\n${error.stack}`);
-  }
-}
-
 await page.goto(`${base}/console`);
 
 await check('a wrong password gets a message and the box again', async () => {
@@ -151,7 +69,7 @@ await check('the keyboard alone signs in', async () => {
   await page.keyboard.press('Tab');
   await page.keyboard.type(password);
   await page.keyboard.press('Enter');
-  await says(page.getByRole('region', { name: 'Signed in as' }), admin);
+  await says(signedIn, admin);
 });
 
 await check('it says how things are, and lists the jobs', async () => {
@@ -226,7 +144,7 @@ await check('a server that stops answering is noticed, and its return', async ()
   await page.route('**/v1/maintenance**', (route) => route.abort());
   await says(state, /does not answer\. What you see is from \d\d:\d\d:\d\d/);
   assert.ok(await page.getByRole('table', { name: 'Jobs' }).isVisible(), 'the last answer is gone');
-  await page.screenshot({ path: `${screenshots}console-stale.png` });
+  await page.screenshot({ path: picture('console-stale') });
   await page.unroute('**/v1/maintenance**');
   await says(state, /All is well|Needs attention/);
 });
@@ -250,12 +168,10 @@ await check('nobody is asked while the page is hidden', async () => {
 for (const width of [390, 1440]) {
   for (const colorScheme of ['light', 'dark']) {
     await check(`nothing overflows at ${width} pixels, ${colorScheme}, and the charts follow`, async () => {
-      await page.setViewportSize({ width, height: 900 });
-      await page.emulateMedia({ colorScheme });
+      await show(width, colorScheme);
       await drawn('#expiries-chart', '--bar', 30);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(wide <= width, `${wide} pixels wide`);
-      await page.screenshot({ path: `${screenshots}console-${width}-${colorScheme}.png`, fullPage: true });
+      await nothingOverflows();
+      await page.screenshot({ path: picture(`console-${width}-${colorScheme}`), fullPage: true });
     });
   }
 }
@@ -266,25 +182,10 @@ await check('a token that was ended elsewhere gets a message and the box again',
   await button('Sign in').waitFor();
 });
 
-await check('/docs signs in with the same box', async () => {
-  await page.goto(`${base}/docs`);
-  await signIn(admin, password);
-  await says(page.getByRole('region', { name: 'Signed in as' }), admin);
-  await page.getByRole('button', { name: 'authorization button locked' }).first().waitFor();
-});
-
 await check('/ leads to the console', async () => {
   await page.goto(base);
   await page.getByRole('navigation').getByRole('link', { name: 'Console' }).click();
   await page.getByRole('heading', { name: 'Maintenance' }).waitFor();
 });
 
-await check('no request went elsewhere, and the browser has no complaint', async () => {
-  assert.deepEqual(elsewhere, []);
-  assert.deepEqual(complaints, []);
-});
-
-await browser.close();
-// As cargo's runner ends, for tests/run to count.
-console.log(`\ntest result: ${failed ? 'FAILED' : 'ok'}. ${passed} passed; ${failed} failed; in Chromium`);
-process.exitCode = failed ? 1 : 0;
+await finish();

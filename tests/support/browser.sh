@@ -6,10 +6,11 @@ chromium_program() {
 
 install_browser() {
     chromium_program > /dev/null || install_packages chromium || return 1
-    [ -d target/tools/browser/node_modules/playwright-core ] && return 0
+    local modules=target/tools/browser/node_modules
+    [ -d "$modules/playwright-core" ] && [ -d "$modules/axe-core" ] && return 0
     command -v npm > /dev/null || install_packages npm || return 1
-    banner "installing Playwright"
-    npm install --silent --no-audit --no-fund --prefix target/tools/browser playwright-core@1.65.1
+    banner "installing Playwright and axe"
+    npm install --silent --no-audit --no-fund --prefix target/tools/browser playwright-core@1.65.1 axe-core@4.14.1
 }
 
 start_daypass() { # folder, port
@@ -42,6 +43,12 @@ try_pages() { # folder
     port=$(free_port)
     cargo build --locked --quiet || return 1
     start_daypass "$1" "$port"
-    ADMIN=admin PASSWORD=$admin_password CHROMIUM=$(chromium_program) \
-        node tests/browser/console.mjs "http://127.0.0.1:$port" || { tail -n 20 "$1/log"; return 1; }
+    local page result=0
+    for page in landing console docs; do
+        banner "$page"
+        ADMIN=admin PASSWORD=$admin_password CHROMIUM=$(chromium_program) \
+            node "tests/browser/$page.mjs" "http://127.0.0.1:$port" || result=1
+    done
+    [ "$result" -eq 0 ] || tail -n 20 "$1/log"
+    return "$result"
 }

@@ -66,7 +66,8 @@ impl Example for IssueRequest {
             name: Some("nightly import".to_owned()),
             ttl: Some(7_776_000),
             idle_timeout: None,
-            scopes: Some(vec!["orders:read".to_owned()]),
+            // None named, so that trying this in the docs works for everybody: nobody can give what they do not hold.
+            scopes: None,
             user: None,
         }
     }

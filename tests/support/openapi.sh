@@ -2,8 +2,8 @@
 
 install_validator() {
     [ -x target/tools/python/bin/openapi-spec-validator ] && return 0
+    install_python || return 1
     banner "installing openapi-spec-validator"
-    python3 -m venv target/tools/python 2> /dev/null || { install_packages python3-venv && python3 -m venv target/tools/python; } || return 1
     target/tools/python/bin/pip install --quiet --disable-pip-version-check openapi-spec-validator==0.9.0
 }
 

@@ -83,6 +83,12 @@ install_packages() {
     return $result
 }
 
+# A place for Python's packages, target/tools/python.
+install_python() {
+    [ -x target/tools/python/bin/pip ] && return 0
+    python3 -m venv target/tools/python 2> /dev/null || { install_packages python3-venv && python3 -m venv target/tools/python; }
+}
+
 # A port that was free a moment ago.
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'

@@ -1,6 +1,7 @@
 //! What a row is: Daypass's tables, the types of their columns, and the one rule that says when a token works.
 //!
-//! - [`token`], [`user`], [`client`], [`attempt`], [`change`], [`maintenance_run`], [`maintenance_job`]: one file a table.
+//! - [`token`], [`user`], [`client`], [`attempt`], [`change`], [`maintenance_run`], [`maintenance_job`],
+//!   [`refresh_token`]: one file a table.
 //! - [`Timestamp`], [`Scopes`], [`Grants`], [`TokenDigest`]: what a column holds, checked once, when it is made.
 //! - [`expiry`]: when a token works, as Rust and as a SQL condition side by side.
 //!
@@ -15,6 +16,7 @@ mod grants;
 pub mod maintenance_job;
 pub mod maintenance_run;
 mod password_hash;
+pub mod refresh_token;
 mod scopes;
 mod timestamp;
 pub mod token;

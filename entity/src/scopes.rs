@@ -32,6 +32,8 @@ impl Scopes {
     pub const ADMIN: &'static str = "daypass:admin";
     /// Lets an `api` token issue others.
     pub const ISSUE: &'static str = "daypass:issue";
+    /// Lets a client, or a token, introspect tokens.
+    pub const INTROSPECT: &'static str = "daypass:introspect";
 
     /// Checks and collects scopes; doubles count once.
     pub fn collect<S: AsRef<str>>(scopes: impl IntoIterator<Item = S>) -> Result<Self, BadScope> {

@@ -16,6 +16,7 @@ mod m20261125_000007_maintenance_job;
 mod m20261125_000008_maintenance_indexes;
 mod m20261125_000009_token_owner;
 mod m20261125_000010_client;
+mod m20261125_000011_refresh_token;
 mod table;
 
 /// All steps, oldest first.
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000008_maintenance_indexes::Migration),
             Box::new(m20261125_000009_token_owner::Migration),
             Box::new(m20261125_000010_client::Migration),
+            Box::new(m20261125_000011_refresh_token::Migration),
         ]
     }
 }

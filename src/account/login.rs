@@ -7,10 +7,12 @@ use entity::{PasswordHash, Scopes, Timestamp, user};
 use super::{limits, password::Password, users, users::Username};
 use crate::{
     app::App,
+    client,
     error::Error,
     token::{
         Kind,
         issue::{self, Issued, Wanted},
+        refresh,
     },
     write::write,
 };
@@ -24,7 +26,16 @@ pub struct Credentials {
     pub password: Password,
 }
 
-/// Logs in and makes a `session` token.
+/// What a login yields.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The session.
+    pub access: Issued,
+    /// What buys the next one, where that was asked for.
+    pub refresh: Option<Issued>,
+}
+
+/// Logs in and makes a `session` token, with a refresh token beside it if that is wanted; for a client if `wanted` names one.
 ///
 /// An unknown name, a wrong password and a disabled user are one answer ([`Error::BadCredentials`]) that takes the same
 /// time. The token is made under a lock on the user, and only if nothing ended the user's tokens since the password was
@@ -34,8 +45,9 @@ pub async fn login(
     from: IpAddr,
     credentials: Credentials,
     wanted: Wanted,
+    with_refresh: bool,
     now: Timestamp,
-) -> Result<Issued, Error> {
+) -> Result<LoggedIn, Error> {
     limits::login_from(app, from, now).await?;
     let Ok(name) = Username::parse(&credentials.username) else {
         // No rule allows this name, so nobody has it: that must take as long as a wrong password.
@@ -55,8 +67,18 @@ pub async fn login(
                 owner.password_hash = Some(hash);
             }
             users::save(write.txn(), owner.clone()).await?;
-            let scopes = granted(&owner, wanted.scopes.as_ref())?;
-            issue::issue(&shared, write, &owner, Kind::Session, &wanted, scopes, now).await
+            let client = match &wanted.client_id {
+                Some(client_id) => Some(client::lock_to_issue(write, client_id).await?),
+                None => None,
+            };
+            let scopes = granted(&owner, client.as_ref(), wanted.scopes.as_ref())?;
+            let access = issue::issue(&shared, write, &owner, Kind::Session, &wanted, scopes.clone(), now).await?;
+            let refresh = if with_refresh {
+                Some(refresh::beside(&shared, write, &owner, &access.held, scopes, None, now).await?)
+            } else {
+                None
+            };
+            Ok(LoggedIn { access, refresh })
         })
     })
     .await
@@ -86,11 +108,14 @@ fn deleted_meanwhile(error: Error) -> Error {
     if matches!(error, Error::NotFound(_)) { Error::BadCredentials } else { error }
 }
 
-/// All that the user may have, unless fewer are asked for.
-fn granted(owner: &user::Model, wanted: Option<&Scopes>) -> Result<Scopes, Error> {
+/// All that the user may have, unless fewer are asked for. Through a client, no more than it may have either, and what is
+/// Daypass's own only if it is asked for.
+fn granted(owner: &user::Model, client: Option<&client::Model>, wanted: Option<&Scopes>) -> Result<Scopes, Error> {
+    let bound = client.map_or(owner.scopes.clone(), |client| owner.scopes.intersection(&client.scopes));
     match wanted {
-        None => Ok(owner.scopes.clone()),
-        Some(wanted) if owner.scopes.contains_all(wanted) => Ok(wanted.clone()),
+        None if client.is_some() => Ok(bound.without_reserved()),
+        None => Ok(bound),
+        Some(wanted) if bound.contains_all(wanted) => Ok(wanted.clone()),
         Some(_) => Err(Error::Forbidden("a scope was asked for that this user may not have".to_owned())),
     }
 }

@@ -186,6 +186,33 @@ impl<'a> ApiExtractor<'a> for Documented {
     }
 }
 
+/// The same for where only `Bearer` is documented.
+#[derive(Debug)]
+pub struct BearerDocumented;
+
+impl<'a> ApiExtractor<'a> for BearerDocumented {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        Caller::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        Caller::security_schemes()
+    }
+
+    async fn from_request(
+        _request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        Ok(Self)
+    }
+}
+
 /// The caller of a Django door, which answers in its own words when the token does not work.
 #[derive(Debug)]
 pub struct Bearer {

@@ -358,8 +358,8 @@ async fn log_in(app: &Arc<App>, request: &Request, credentials: Credentials) -> 
         return Ok(None);
     }
     let from = client_address::of(request, &app.config.trusted_proxies);
-    match login::login(app, from, credentials, Wanted::default(), app.clock.now()).await {
-        Ok(issued) => Ok(Some(issued)),
+    match login::login(app, from, credentials, Wanted::default(), false, app.clock.now()).await {
+        Ok(logged_in) => Ok(Some(logged_in.access)),
         Err(Error::BadCredentials) => Ok(None),
         Err(error) => Err(error.into()),
     }

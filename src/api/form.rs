@@ -52,7 +52,8 @@ pub fn parse_with_blanks(body: &[u8]) -> Result<HashMap<String, String>, BadForm
     Ok(form)
 }
 
-fn decode(encoded: &[u8]) -> Result<String, BadForm> {
+/// Undoes the encoding of one name or value.
+pub fn decode(encoded: &[u8]) -> Result<String, BadForm> {
     let mut bytes = Vec::with_capacity(encoded.len());
     let mut rest = encoded.iter();
     while let Some(byte) = rest.next() {

@@ -211,6 +211,9 @@ pub struct IssuedToken {
     pub token: String,
     /// Always `Bearer`.
     pub token_type: String,
+    /// The refresh token; there only where one was asked for.
+    #[oai(skip_serializing_if_is_none)]
+    pub refresh_token: Option<String>,
     /// What is known of it from now on.
     #[oai(flatten)]
     pub info: TokenInfo,
@@ -222,6 +225,7 @@ impl IssuedToken {
         Self {
             token: issued.secret.expose().to_owned(),
             token_type: "Bearer".to_owned(),
+            refresh_token: None,
             info: TokenInfo::of(app, &issued.held, now),
         }
     }
@@ -229,7 +233,7 @@ impl IssuedToken {
 
 impl Example for IssuedToken {
     fn example() -> Self {
-        Self { token: "dps_0…".to_owned(), token_type: "Bearer".to_owned(), info: TokenInfo::example() }
+        Self { token: "dps_0…".to_owned(), token_type: "Bearer".to_owned(), refresh_token: None, info: TokenInfo::example() }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod django;
 pub mod form;
 mod front;
 pub mod json;
+pub mod oauth;
 pub mod openapi;
 pub mod pages;
 mod plain_json;

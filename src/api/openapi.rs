@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     django::DjangoApi,
     pages::landing::LandingPage,
+    oauth::{self, OAuthApi, error::OAuthError},
     problem,
     service::ServiceApi,
     v1::{
@@ -18,17 +19,39 @@ use super::{
     },
 };
 
+/// The operations, by what they are about.
+type Apis = (
+    SessionApi,
+    TokensApi,
+    CheckApi,
+    UsersApi,
+    ClientsApi,
+    MaintenanceApi,
+    OAuthApi,
+    DjangoApi,
+    ServiceApi,
+    LandingPage,
+);
+
+const APIS: Apis = (
+    SessionApi,
+    TokensApi,
+    CheckApi,
+    UsersApi,
+    ClientsApi,
+    MaintenanceApi,
+    OAuthApi,
+    DjangoApi,
+    ServiceApi,
+    LandingPage,
+);
+
 /// Everything that is documented, as routes and as a document.
-pub type Service = OpenApiService<
-    (SessionApi, TokensApi, CheckApi, UsersApi, ClientsApi, MaintenanceApi, DjangoApi, ServiceApi, LandingPage),
-    (),
->;
+pub type Service = OpenApiService<Apis, ()>;
 
 /// The documented operations.
 pub fn service() -> Service {
-    let apis =
-        (SessionApi, TokensApi, CheckApi, UsersApi, ClientsApi, MaintenanceApi, DjangoApi, ServiceApi, LandingPage);
-    OpenApiService::new(apis, "Daypass", env!("CARGO_PKG_VERSION"))
+    OpenApiService::new(APIS, "Daypass", env!("CARGO_PKG_VERSION"))
         .description(include_str!("description.md"))
         .license(LicenseObject::new("MIT OR Apache-2.0").url("https://opensource.org/license/mit"))
         // Relative, so that Swagger UI calls the address it was opened under.
@@ -184,6 +207,11 @@ fn put_right(method: &str, operation: &mut Map<String, Value>) {
     let is_public = operation.get("security").is_none_or(|security| security.as_array().is_none_or(Vec::is_empty));
     if is_public {
         operation.insert("security".to_owned(), json!([]));
+    } else if has_tag(operation, "oauth")
+        && let Some(ways) = operation.get_mut("security").and_then(Value::as_array_mut)
+    {
+        // A client may authenticate in the body, too, and for some of what is done here nobody has to.
+        ways.push(json!({}));
     }
     optional_lists(operation);
     let wanted = errors(method, operation, is_public);
@@ -238,11 +266,19 @@ fn describe(name: &str, status: &str, response: &mut Map<String, Value>) {
             "status": status.as_u16(),
             "detail": description,
         });
-    } else if let Some(error) = content.get_mut("application/json")
-        && error["schema"]["$ref"] == "#/components/schemas/DjangoError"
-    {
-        error["example"] = django_error(name, status);
+    } else if let Some(error) = content.get_mut("application/json") {
+        let status_code = status.parse().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        match error["schema"]["$ref"].as_str() {
+            Some("#/components/schemas/DjangoError") => error["example"] = django_error(name, status),
+            Some("#/components/schemas/OAuthError") => error["example"] = oauth_error(status_code),
+            Some(_) | None => {}
+        }
     }
+}
+
+fn oauth_error(status: StatusCode) -> Value {
+    let OAuthError { error, error_description } = oauth::error::of_status(status);
+    json!({ "error": error, "error_description": error_description })
 }
 
 /// What a Django door answers: each has words of its own.
@@ -305,6 +341,10 @@ const ERRORS: &[(&str, &[&str])] = &[
     ("getMaintenanceRun", &["403"]),
     ("previewPurge", &["403"]),
     ("runPurge", &["403", "409"]),
+    ("requestToken", &["400", "401", "429"]),
+    ("introspectToken", &["400", "401", "403"]),
+    ("revokeOAuthToken", &["400", "401", "429"]),
+    ("getAuthorizationServerMetadata", &["404"]),
     ("djangoApiLogin", &["400", "401", "403", "415", "429"]),
     ("djangoCustomLogin", &["400", "401", "403", "415", "429"]),
     ("djangoObtainAuthToken", &["400", "403", "415", "429"]),
@@ -331,7 +371,7 @@ fn errors(method: &str, operation: &Map<String, Value>, is_public: bool) -> Vec<
     if !matches!(method, "get" | "head") {
         errors.extend(["408", "413"]);
     }
-    if has_tag(operation, "django") {
+    if has_tag(operation, "django") || has_tag(operation, "oauth") {
         return errors;
     }
     let parameters = || operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
@@ -365,7 +405,15 @@ fn cased(name: &str) -> String {
 
 /// Schemas whose members may be absent from an answer; in every other answer all members are there, `null` where there
 /// is no value.
-const MAY_LACK: [&str; 2] = ["Problem", "DjangoError"];
+const MAY_LACK: [&str; 4] = ["Problem", "DjangoError", "TokenResponse", "IntrospectionResponse"];
+
+/// Members that are absent where there is nothing to tell, of schemas that are complete but for them.
+const LEFT_OUT: [&str; 1] = ["refresh_token"];
+
+/// Bodies whose unknown members are not looked at.
+fn is_open(name: &str) -> bool {
+    name.starts_with("Django") || ["TokenRequest", "IntrospectionRequest", "RevocationRequest"].contains(&name)
+}
 
 /// What is read is closed to unknown members; what is answered is complete.
 fn schemas(document: &mut Value) {
@@ -375,7 +423,7 @@ fn schemas(document: &mut Value) {
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
     for (name, schema) in schemas {
         let Some(schema) = schema.as_object_mut().filter(|schema| schema.contains_key("properties")) else { continue };
-        if read.contains(name) && !name.starts_with("Django") {
+        if read.contains(name) && !is_open(name) {
             schema.insert("additionalProperties".to_owned(), json!(false));
             if let Some(example) = schema.get_mut("example").and_then(Value::as_object_mut) {
                 example.retain(|_, value| !value.is_null());
@@ -423,7 +471,8 @@ fn complete(schema: &mut Map<String, Value>, types: &HashMap<String, Value>) {
         .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
         .unwrap_or_default();
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
-    for (_, property) in properties.iter_mut().filter(|(name, _)| !required.contains(name)) {
+    let always = |name: &str| !LEFT_OUT.contains(&name);
+    for (_, property) in properties.iter_mut().filter(|(name, _)| always(name) && !required.contains(name)) {
         // Beside a `$ref` nothing counts in OpenAPI 3.0, and `nullable` counts only beside a `type`.
         if property.get("$ref").is_some() {
             *property = json!({ "allOf": [property.take()] });
@@ -436,7 +485,7 @@ fn complete(schema: &mut Map<String, Value>, types: &HashMap<String, Value>) {
         }
         property.insert("nullable".to_owned(), json!(true));
     }
-    let all: Vec<String> = properties.keys().cloned().collect();
+    let all: Vec<String> = properties.keys().filter(|name| always(name)).cloned().collect();
     schema.insert("required".to_owned(), json!(all));
 }
 

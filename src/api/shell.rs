@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::{
     client_address,
     front::of_framework,
-    openapi,
+    oauth, openapi,
     problem::{self, ApiError},
     v1::check::{self, is_check},
 };
@@ -58,7 +58,8 @@ pub async fn shell<E: Endpoint>(next: Arc<E>, app: Arc<App>, request: Request) -
     let client = client_address::of(&request, &app.config.trusted_proxies);
     let path = request.uri().path().to_owned();
 
-    let mut response = answer(next, &app, request, &path).instrument(span(&request_id)).await;
+    let response = answer(next, &app, request, &path).instrument(span(&request_id)).await;
+    let mut response = if oauth::is_door(&path) { oauth::finish(response) } else { response };
 
     headers(response.headers_mut(), request_id.clone());
     let took = began.elapsed();

@@ -102,6 +102,7 @@ impl Issue {
             ttl: self.ttl,
             idle_timeout: self.idle_timeout,
             scopes: scopes.transpose().map_err(|error| Failure::Usage(error.to_string()))?,
+            ..Wanted::default()
         };
         let issued = issue::api(app, id, wanted, None, now).await?;
         if common.json {

@@ -16,7 +16,7 @@ pub enum Job {
     Changes,
     /// Deletes counters of attempts whose window is over.
     Counters,
-    /// Forgets the secrets that rotations replaced, once their overlap is over.
+    /// Forgets the secrets that rotations replaced, once their overlap is over, and spent refresh tokens with their family.
     Rotations,
     /// Deletes the records of runs long ago.
     History,

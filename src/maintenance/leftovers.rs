@@ -1,6 +1,6 @@
 //! What goes besides tokens.
 
-use entity::{attempt, change, client, maintenance_run, token, user};
+use entity::{attempt, change, client, maintenance_run, refresh_token, token, user};
 use sea_orm::{
     ColumnTrait, Condition, Value,
     sea_query::{Expr, ExprTrait, Query},
@@ -40,8 +40,18 @@ pub(super) async fn counters(task: &mut Task<'_>) -> Result<(), Halt> {
     .await
 }
 
-/// Secrets that a rotation replaced, whose overlap is over: of tokens, and of clients.
-pub(super) async fn rotations(task: &mut Task<'_>) -> Result<(), Halt> {
+/// Secrets that were replaced: by a rotation whose overlap is over, of tokens and of clients; and refresh tokens, once their
+/// family has ended, until when a spent one must be recognised.
+pub(super) async fn replaced(task: &mut Task<'_>) -> Result<(), Halt> {
+    rotations(task).await?;
+    task.drain(other, |app, batch| {
+        let (key, end) = (refresh_token::Column::TokenId, refresh_token::Column::ExpiresAt);
+        delete_some(app.db.engine(), &[key], end.lt(batch.now.minus(SETTLED)).into(), end, batch.size)
+    })
+    .await
+}
+
+async fn rotations(task: &mut Task<'_>) -> Result<(), Halt> {
     task.drain(other, |app, batch| {
         let end = token::Column::PreviousExpiresAt;
         let over = Condition::all().add(end.lt(batch.now.minus(SETTLED)));

@@ -180,7 +180,7 @@ async fn work(
         Job::Purge => purge::purge(task).await,
         Job::Changes => leftovers::changes(task).await,
         Job::Counters => leftovers::counters(task).await,
-        Job::Rotations => leftovers::rotations(task).await,
+        Job::Rotations => leftovers::replaced(task).await,
         Job::History => leftovers::history(task).await,
         Job::Sqlite => sqlite::tidy(task).await,
     }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     account::users,
     app::App,
+    client,
     config::{AtLimit, KindPolicy},
     db::{dialect, sql::Sql},
     error::{Error, Refusal},
@@ -41,6 +42,10 @@ pub struct Wanted {
     pub idle_timeout: Option<i64>,
     /// What it may do.
     pub scopes: Option<Scopes>,
+    /// The client that it is issued to.
+    pub client_id: Option<String>,
+    /// The end that no renewal goes beyond, where that is settled already.
+    pub max_expires_at: Option<Timestamp>,
 }
 
 /// A token that was just made: the one thing that holds both its row and its secret.
@@ -117,7 +122,7 @@ async fn at_once(
     now: Timestamp,
 ) -> Result<Option<Issued>, Error> {
     let Some(user) = by.user_id() else { return Ok(None) };
-    let (secret, row) = new(app, user, Kind::Api, wanted, scopes.clone(), now)?;
+    let (secret, row) = new(app, Some(user), Kind::Api, wanted, scopes.clone(), now)?;
     let backend = app.db.writer().get_database_backend();
     let mut values: Vec<Value> = token::Column::iter().map(|column| row.get(column)).collect();
     values.extend([user.into(), by.epoch().into(), by.id().into()]);
@@ -184,17 +189,35 @@ pub async fn issue(
     scopes: Scopes,
     now: Timestamp,
 ) -> Result<Issued, Error> {
-    let (secret, row) = new(app, owner.id, kind, wanted, scopes, now)?;
+    let (secret, row) = new(app, Some(owner.id), kind, wanted, scopes, now)?;
     make_room(app, write, owner, kind, app.config.tokens.of(kind), now).await?;
     token::Entity::insert(row.clone().into_active_model().reset_all()).exec_without_returning(write.txn()).await?;
     let owner = User { username: owner.username.clone(), grantable: owner.scopes.clone(), epoch: owner.epoch };
     Ok(Issued { secret, held: Row { token: row, user: Some(owner) }.into() })
 }
 
+/// Makes a token of kind `client` for a client itself, with what it asks for or all that it may have but Daypass's own.
+pub async fn client(app: &Arc<App>, client_id: &str, scopes: Option<Scopes>, now: Timestamp) -> Result<Issued, Error> {
+    let (shared, client_id) = (Arc::clone(app), client_id.to_owned());
+    write(app, move |write| {
+        Box::pin(async move {
+            let client = client::lock_to_issue(write, &client_id).await?;
+            let scopes = granted(scopes.as_ref(), &client.scopes)?;
+            let wanted = Wanted { client_id: Some(client_id), ..Wanted::default() };
+            let (secret, row) = new(&shared, None, Kind::Client, &wanted, scopes, now)?;
+            token::Entity::insert(row.clone().into_active_model().reset_all())
+                .exec_without_returning(write.txn())
+                .await?;
+            Ok(Issued { secret, held: Row { token: row, user: None }.into() })
+        })
+    })
+    .await
+}
+
 /// A token and its row, which nobody has written yet.
 fn new(
     app: &App,
-    owner: Uuid,
+    owner: Option<Uuid>,
     kind: Kind,
     wanted: &Wanted,
     scopes: Scopes,
@@ -204,7 +227,8 @@ fn new(
     let name = wanted.name.clone().map(checked_name).transpose()?;
     let id = id::new(now);
     let secret = TokenSecret::generate(&app.config.tokens.prefix, kind, id)?;
-    let ttl_expires_at = now.plus_seconds(lifetime.ttl);
+    let max_expires_at = wanted.max_expires_at.unwrap_or_else(|| now.plus_seconds(lifetime.longest));
+    let ttl_expires_at = Ord::min(now.plus_seconds(lifetime.ttl), max_expires_at);
     let row = token::Model {
         id,
         kind,
@@ -214,8 +238,8 @@ fn new(
         previous_expires_at: None,
         hint: secret.hint().to_owned(),
         name,
-        user_id: Some(owner),
-        client_id: None,
+        user_id: owner,
+        client_id: wanted.client_id.clone(),
         scopes,
         ttl: lifetime.ttl,
         idle_timeout: lifetime.idle_timeout,
@@ -224,7 +248,7 @@ fn new(
             .idle_timeout
             .map_or(ttl_expires_at, |idle| Ord::min(now.plus_seconds(idle), ttl_expires_at)),
         ttl_expires_at,
-        max_expires_at: now.plus_seconds(lifetime.longest),
+        max_expires_at,
         last_used_at: None,
         revoked_at: None,
         changed_at: now,

@@ -1,15 +1,17 @@
 //! Tokens: what they look like, and a file for each thing that is done with them. `held` and `row` are what is known of
-//! one; [`checker`] and `reads` where that comes from.
+//! one; [`checker`] and `reads` where that comes from; `family` which refresh tokens end together.
 //!
 //! Every function takes `now`, and a database handle that may be a pool or a transaction. None knows HTTP.
 
 pub mod changes;
 pub mod check;
 pub mod checker;
+mod family;
 mod held;
 pub mod issue;
 pub mod list;
 mod reads;
+pub mod refresh;
 pub mod renew;
 pub mod revoke;
 pub mod rotate;

@@ -1,4 +1,8 @@
 //! Ending tokens. A revoked token never works again: nothing in the code unsets `revoked_at`.
+//!
+//! With a session ends the refresh token that would buy the next one, and with a refresh token every session it bought: a
+//! family ends as a whole ([`super::refresh`]), whichever of its tokens is ended. The one exception is a client that hands
+//! back an access token it is done with, see [`presented`].
 
 use std::sync::Arc;
 
@@ -10,7 +14,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Held, Kind, Owner, check, precision,
+    Held, Kind, Owner, check, family, find, precision,
     row::{Row, select},
 };
 use crate::{
@@ -27,14 +31,27 @@ pub async fn one(app: &Arc<App>, id: Uuid, now: Timestamp) -> Result<(), Error> 
     write(app, move |write| Box::pin(async move { Ok(these(write, vec![id], now).await?) })).await
 }
 
-/// Ends these tokens, as part of something larger.
+/// Ends these tokens and the families they are of, as part of something larger.
 pub async fn these(write: &Write<'_>, tokens: Vec<Uuid>, now: Timestamp) -> Result<(), DbErr> {
+    for family in family::of(write, &tokens).await? {
+        family::end(write, family, now).await?;
+    }
+    alone(write, tokens, now).await
+}
+
+/// Ends these tokens and nothing besides.
+pub(super) async fn alone(write: &Write<'_>, tokens: Vec<Uuid>, now: Timestamp) -> Result<(), DbErr> {
+    if tokens.is_empty() {
+        return Ok(());
+    }
     revoke(write.txn(), token::Column::Id.is_in(tokens.iter().copied()).into(), now).await?;
     write.changed(tokens);
     Ok(())
 }
 
 /// Ends an owner's tokens of some kinds, but for one that is spared; tells how many of them worked.
+///
+/// Refresh tokens end with sessions, and sessions that a refresh token bought with that.
 ///
 /// It ends those too that have expired by this clock: one that is a little behind might still renew them, and a use that
 /// is not written yet might move their end.
@@ -46,16 +63,34 @@ pub async fn all_of(
     spared: Option<Uuid>,
     now: Timestamp,
 ) -> Result<u64, DbErr> {
-    let theirs = Condition::all()
-        .add(owner.tokens(app.db.engine()))
-        .add(token::Column::Kind.is_in(kinds.iter().copied()))
-        .add_option(spared.map(|id| token::Column::Id.ne(id)));
+    let theirs = Condition::all().add(owner.tokens(app.db.engine()));
+    let mut kinds = kinds.to_vec();
+    if kinds.contains(&Kind::Session) {
+        kinds.push(Kind::Refresh);
+    } else if kinds.contains(&Kind::Refresh) {
+        end_families(write, theirs.clone(), now).await?;
+    }
+    let theirs =
+        theirs.add(token::Column::Kind.is_in(kinds)).add_option(spared.map(|id| token::Column::Id.ne(id)));
     all(app, write, theirs, now).await
 }
 
 /// Ends every token that was issued to a client, whoever's it is; tells how many of them worked.
 pub async fn all_issued_to(app: &App, write: &Write<'_>, client_id: &str, now: Timestamp) -> Result<u64, DbErr> {
     all(app, write, token::Column::ClientId.eq(client_id).into(), now).await
+}
+
+/// Ends the families of all refresh tokens among these.
+async fn end_families(write: &Write<'_>, which: Condition, now: Timestamp) -> Result<(), DbErr> {
+    let refresh = token::Entity::find()
+        .select_only()
+        .column(token::Column::Id)
+        .filter(which.add(token::Column::Kind.eq(Kind::Refresh)).add(token::Column::RevokedAt.is_null()));
+    let refresh: Vec<Uuid> = refresh.into_tuple().all(write.txn()).await?;
+    for some in refresh.chunks(MOST_AT_ONCE) {
+        these(write, some.to_vec(), now).await?;
+    }
+    Ok(())
 }
 
 async fn all(app: &App, write: &Write<'_>, which: Condition, now: Timestamp) -> Result<u64, DbErr> {
@@ -84,6 +119,35 @@ pub async fn by_possession(app: &Arc<App>, tokens: &[String], now: Timestamp) ->
         return Ok(());
     }
     write(app, move |write| Box::pin(async move { Ok(these(write, possessed, now).await?) })).await
+}
+
+/// Ends the token that a client presents, or somebody who is none (RFC 7009 §2.1); one that is not there, or has ended, is no
+/// error.
+///
+/// A token that was issued to a client is only that client's to end ([`Error::Forbidden`], and [`Error::BadClient`] for who
+/// did not say which it is); any other is whoever's that holds it. A refresh token ends its family, also one that is spent:
+/// who logs out may not have heard of the trade. An access token ends alone, for clients hand back those that they have
+/// replaced.
+pub async fn presented(app: &Arc<App>, text: &str, client: Option<&str>, now: Timestamp) -> Result<(), Error> {
+    let Some(presented) = check::parse(app, text, now) else { return Ok(()) };
+    if presented.kind == Kind::Refresh {
+        let Some(row) = family::find(app.db.reader(), &presented).await? else { return Ok(()) };
+        must_be_theirs(row.client_id.as_deref(), client)?;
+        return write(app, move |write| Box::pin(async move { Ok(family::end(write, row.family_id, now).await?) })).await;
+    }
+    let held = find(app.db.reader(), presented.id).await?;
+    let Some(held) = held.filter(|held| check::possesses(held, &presented.digest, now)) else { return Ok(()) };
+    must_be_theirs(held.client_id(), client)?;
+    write(app, move |write| Box::pin(async move { Ok(alone(write, vec![held.id()], now).await?) })).await
+}
+
+fn must_be_theirs(bound: Option<&str>, client: Option<&str>) -> Result<(), Error> {
+    match (bound, client) {
+        (None, _) => Ok(()),
+        (Some(_), None) => Err(Error::BadClient),
+        (Some(bound), Some(client)) if bound == client => Ok(()),
+        (Some(_), Some(_)) => Err(Error::Forbidden("the token was issued to another client".to_owned())),
+    }
 }
 
 /// One conditional update: it rests on no read.

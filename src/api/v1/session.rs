@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::{
     account::{
-        login::{self, Credentials},
+        login::{self, Credentials, LoggedIn},
         password::{Password, policy::Refusal},
         users,
     },
@@ -67,6 +67,8 @@ pub struct LoginRequest {
     idle_timeout: Option<i64>,
     /// What it may do; all that the user may, if left out.
     scopes: Option<Vec<String>>,
+    /// Whether a refresh token is wanted too: `/oauth/token` trades it for the next session, without logging in again.
+    refresh: Option<bool>,
 }
 
 impl Example for LoginRequest {
@@ -78,6 +80,7 @@ impl Example for LoginRequest {
             ttl: Some(36_000),
             idle_timeout: None,
             scopes: None,
+            refresh: None,
         }
     }
 }
@@ -90,6 +93,7 @@ pub struct Login {
     credentials: Credentials,
     by_basic: bool,
     wanted: Wanted,
+    refresh: bool,
 }
 
 /// What may stand beside HTTP Basic.
@@ -102,6 +106,7 @@ struct Beside {
     #[serde(default, deserialize_with = "body::whole_number")]
     idle_timeout: Option<i64>,
     scopes: Option<Vec<String>>,
+    refresh: Option<bool>,
 }
 
 impl<'a> ApiExtractor<'a> for Login {
@@ -138,9 +143,9 @@ fn read_login(request: &Request, bytes: &[u8], longest: usize) -> Result<Login, 
         };
         hashable("password", &credentials.password, longest)?;
         let wanted = wanted(beside.name, beside.ttl, beside.idle_timeout, beside.scopes)?;
-        return Ok(Login { credentials, by_basic: true, wanted });
+        return Ok(Login { credentials, by_basic: true, wanted, refresh: beside.refresh.unwrap_or(false) });
     }
-    let LoginRequest { username, password, name, ttl, idle_timeout, scopes } =
+    let LoginRequest { username, password, name, ttl, idle_timeout, scopes, refresh } =
         if body::is(request, "application/x-www-form-urlencoded") {
             from_form(bytes)?
         } else if body::is(request, "application/json") {
@@ -150,7 +155,8 @@ fn read_login(request: &Request, bytes: &[u8], longest: usize) -> Result<Login, 
         };
     let credentials = Credentials { username, password: Password::new(password) };
     hashable("password", &credentials.password, longest)?;
-    Ok(Login { credentials, by_basic: false, wanted: wanted(name, ttl, idle_timeout, scopes)? })
+    let wanted = wanted(name, ttl, idle_timeout, scopes)?;
+    Ok(Login { credentials, by_basic: false, wanted, refresh: refresh.unwrap_or(false) })
 }
 
 /// Refuses what is longer than any password may be, before it is hashed: it is nobody's, and hashing takes its time.
@@ -209,6 +215,12 @@ fn from_form(bytes: &[u8]) -> Result<LoginRequest, ApiError> {
         Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => Ok(Some(i64::MAX)),
         Some(Err(_)) => Err(ApiError::field(StatusCode::BAD_REQUEST, field, "must be a whole number of seconds")),
     };
+    let truth = |field: &'static str, text: Option<String>| match text.as_deref() {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(ApiError::field(StatusCode::BAD_REQUEST, field, "must be true or false")),
+    };
     let login = LoginRequest {
         username: form.remove("username").ok_or_else(|| missing("username"))?,
         password: form.remove("password").ok_or_else(|| missing("password"))?,
@@ -216,6 +228,7 @@ fn from_form(bytes: &[u8]) -> Result<LoginRequest, ApiError> {
         ttl: number("ttl", form.remove("ttl"))?,
         idle_timeout: number("idle_timeout", form.remove("idle_timeout"))?,
         scopes: form.remove("scopes").map(|scopes| scopes.split(' ').map(str::to_owned).collect()),
+        refresh: truth("refresh", form.remove("refresh"))?,
     };
     match form.into_keys().next() {
         None => Ok(login),
@@ -231,7 +244,7 @@ pub fn wanted(
     scopes: Option<Vec<String>>,
 ) -> Result<Wanted, ApiError> {
     let scopes = scopes.map(body::scopes).transpose()?;
-    Ok(Wanted { name, ttl, idle_timeout, scopes })
+    Ok(Wanted { name, ttl, idle_timeout, scopes, ..Wanted::default() })
 }
 
 /// Nothing to tell.
@@ -310,8 +323,10 @@ impl SessionApi {
     ) -> Result<Json<IssuedToken>, ApiError> {
         let now = app.clock.now();
         let from = client_address::of(request, &app.config.trusted_proxies);
-        match login::login(app.0, from, login.credentials, login.wanted, now).await {
-            Ok(issued) => Ok(Json(IssuedToken::show(&app, &issued, now))),
+        match login::login(app.0, from, login.credentials, login.wanted, login.refresh, now).await {
+            Ok(LoggedIn { access, refresh }) => {
+                Ok(Json(IssuedToken { refresh_token: refresh.map(|refresh| refresh.secret.expose().to_owned()), ..IssuedToken::show(&app, &access, now) }))
+            }
             Err(Error::BadCredentials) if login.by_basic => Err(ApiError::bad_credentials(BASIC)),
             Err(error) => Err(error.into()),
         }

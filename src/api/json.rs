@@ -233,7 +233,12 @@ impl IssuedToken {
 
 impl Example for IssuedToken {
     fn example() -> Self {
-        Self { token: "dps_0…".to_owned(), token_type: "Bearer".to_owned(), refresh_token: None, info: TokenInfo::example() }
+        Self {
+            token: "dps_0…".to_owned(),
+            token_type: "Bearer".to_owned(),
+            refresh_token: None,
+            info: TokenInfo::example(),
+        }
     }
 }
 

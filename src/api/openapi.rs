@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     django::DjangoApi,
-    pages::landing::LandingPage,
     oauth::{self, OAuthApi, error::OAuthError},
+    pages::landing::LandingPage,
     problem,
     service::ServiceApi,
     v1::{

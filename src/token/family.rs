@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use entity::{DigestAlgorithm, Timestamp, refresh_token, token};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QuerySelect, sea_query::{Expr, Query},
+    QuerySelect,
+    sea_query::{Expr, Query},
 };
 use uuid::Uuid;
 

@@ -70,8 +70,7 @@ pub async fn all_of(
     } else if kinds.contains(&Kind::Refresh) {
         end_families(write, theirs.clone(), now).await?;
     }
-    let theirs =
-        theirs.add(token::Column::Kind.is_in(kinds)).add_option(spared.map(|id| token::Column::Id.ne(id)));
+    let theirs = theirs.add(token::Column::Kind.is_in(kinds)).add_option(spared.map(|id| token::Column::Id.ne(id)));
     all(app, write, theirs, now).await
 }
 
@@ -133,7 +132,8 @@ pub async fn presented(app: &Arc<App>, text: &str, client: Option<&str>, now: Ti
     if presented.kind == Kind::Refresh {
         let Some(row) = family::find(app.db.reader(), &presented).await? else { return Ok(()) };
         must_be_theirs(row.client_id.as_deref(), client)?;
-        return write(app, move |write| Box::pin(async move { Ok(family::end(write, row.family_id, now).await?) })).await;
+        return write(app, move |write| Box::pin(async move { Ok(family::end(write, row.family_id, now).await?) }))
+            .await;
     }
     let held = find(app.db.reader(), presented.id).await?;
     let Some(held) = held.filter(|held| check::possesses(held, &presented.digest, now)) else { return Ok(()) };

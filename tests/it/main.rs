@@ -19,6 +19,7 @@ mod limits;
 mod login;
 mod maintenance;
 mod migrations;
+mod oauth;
 mod openapi;
 mod pages;
 mod password;

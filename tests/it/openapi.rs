@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use daypass::api::openapi;
 use serde_json::{Map, Value};
 
-const OPERATIONS: [&str; 42] = [
+const OPERATIONS: [&str; 46] = [
     "changePassword",
     "checkToken",
     "checkTokenHead",
@@ -19,6 +19,7 @@ const OPERATIONS: [&str; 42] = [
     "djangoCustomLogin",
     "djangoObtainAuthToken",
     "djangoProtectedView",
+    "getAuthorizationServerMetadata",
     "getClient",
     "getHealth",
     "getMaintenance",
@@ -27,6 +28,7 @@ const OPERATIONS: [&str; 42] = [
     "getReadiness",
     "getToken",
     "getUser",
+    "introspectToken",
     "issueToken",
     "knoxLogin",
     "knoxLogout",
@@ -40,7 +42,9 @@ const OPERATIONS: [&str; 42] = [
     "logoutAll",
     "previewPurge",
     "renewToken",
+    "requestToken",
     "revokeByPossession",
+    "revokeOAuthToken",
     "revokeToken",
     "rotateClientSecret",
     "rotateToken",
@@ -222,6 +226,10 @@ fn an_operation_lists_what_it_can_answer_and_nothing_else() {
         ("djangoApiProtected", "200 401 500 503"),
         ("djangoProtectedView", "200 401 500 503"),
         ("knoxLogout", "204 401 408 413 500 503"),
+        ("requestToken", "200 400 401 408 413 429 500 503"),
+        ("introspectToken", "200 400 401 403 408 413 500 503"),
+        ("revokeOAuthToken", "200 400 401 408 413 429 500 503"),
+        ("getAuthorizationServerMetadata", "200 404 500 503"),
         ("getHealth", "200"),
         ("getReadiness", "200 503"),
         ("getMetrics", "200 500"),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use poem::{
     IntoResponse, Response,
-    error::ResponseError,
     http::{HeaderName, HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
@@ -189,34 +188,21 @@ impl From<Error> for Refused {
 
 const BROKEN: &str = "something went wrong, the log knows more";
 
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.error)
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl ResponseError for Refused {
-    fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    fn as_response(&self) -> Response {
-        let error =
-            OAuthError { error: self.error.to_owned(), error_description: self.description.to_owned() };
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let error = OAuthError { error: self.error.to_owned(), error_description: self.description.to_owned() };
         let mut response = Json(error).into_response();
         response.set_status(self.status);
-        for (name, value) in &self.headers {
-            response.headers_mut().append(name, value.clone());
+        for (name, value) in self.headers {
+            response.headers_mut().append(name, value);
         }
         response
     }
 }
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        self.as_response()
+impl From<Refused> for poem::Error {
+    fn from(refused: Refused) -> Self {
+        Self::from_response(refused.into_response())
     }
 }
 

@@ -18,7 +18,6 @@ use crate::{
         json::TokenKind,
     },
     app::App,
-    client,
     error::{Error, Refusal},
     token::{
         self, Held, HeldRef, Kind,
@@ -120,7 +119,8 @@ impl IntrospectionResponse {
 
 /// Who asks, and may.
 enum Caller {
-    Client(client::Model),
+    /// By its id.
+    Client(String),
     Token(HeldRef),
 }
 
@@ -151,24 +151,17 @@ async fn caller(
     now: Timestamp,
 ) -> Result<Caller, Refused> {
     match credential(request.headers()) {
-        Credential::Unreadable => {
-            Err(Refused::invalid_request("Authorization must be there once and hold one token"))
-        }
+        Credential::Unreadable => Err(Refused::invalid_request("Authorization must be there once and hold one token")),
         Credential::Token(text) => by_token(app, text, form, now).await,
         Credential::None => match client_auth::client(app, request.headers(), form, now).await? {
-            Some(client) if client.scopes.contains(Scopes::INTROSPECT) => Ok(Caller::Client(client)),
+            Some(client) if client.scopes.contains(Scopes::INTROSPECT) => Ok(Caller::Client(client.client_id)),
             Some(_) => Err(Refused::forbidden_to_client("this client may not introspect")),
             None => Err(Refused::invalid_client().challenges([BEARER, BASIC])),
         },
     }
 }
 
-async fn by_token(
-    app: &App,
-    text: &str,
-    form: &Form<IntrospectionRequest>,
-    now: Timestamp,
-) -> Result<Caller, Refused> {
+async fn by_token(app: &App, text: &str, form: &Form<IntrospectionRequest>, now: Timestamp) -> Result<Caller, Refused> {
     if form.get("client_id").is_some() || form.get("client_secret").is_some() {
         return Err(Refused::invalid_request("authentication is there twice"));
     }
@@ -191,14 +184,13 @@ async fn refresh(app: &App, caller: &Caller, text: &str, now: Timestamp) -> Resu
     let held = token::find(app.db.reader(), presented.id).await?;
     let held = held.filter(|held| held.life().state(now, precision(app)) == State::Active);
     let held = held.filter(|held| check::possesses(held, &presented.digest, now) && is_theirs(caller, held));
-    Ok(held.map_or_else(IntrospectionResponse::default, |held| {
-        IntrospectionResponse::of(app, &held, held.expires_at())
-    }))
+    Ok(held
+        .map_or_else(IntrospectionResponse::default, |held| IntrospectionResponse::of(app, &held, held.expires_at())))
 }
 
 fn is_theirs(caller: &Caller, refresh: &Held) -> bool {
     match caller {
-        Caller::Client(client) => refresh.client_id() == Some(&client.client_id),
+        Caller::Client(client_id) => refresh.client_id() == Some(client_id),
         Caller::Token(held) => held.is_admin() || held.owner() == refresh.owner(),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use entity::{Grant, Scopes, Timestamp, client};
 use poem::Request;
-use poem_openapi::{Enum, Object, types::Example};
+use poem_openapi::{Object, types::Example};
 
 use super::{client_auth, error::Refused, form::Form};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         login::{self, Credentials, LoggedIn},
         password::Password,
     },
-    api::client_address,
+    api::{client_address, v1::clients::GrantType},
     app::App,
     error::Error,
     token::{
@@ -20,18 +20,6 @@ use crate::{
         refresh::{self, Pair},
     },
 };
-
-/// What is traded for a token.
-#[derive(Clone, Copy, Debug, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum GrantType {
-    /// The client's own credentials (RFC 6749 §4.4).
-    ClientCredentials,
-    /// A refresh token (RFC 6749 §6).
-    RefreshToken,
-    /// A user's name and password (RFC 6749 §4.3), where the operator switched that on.
-    Password,
-}
 
 /// A request for a token (RFC 6749 §4.3.2, §4.4.2 and §6).
 #[derive(Object)]
@@ -110,11 +98,7 @@ impl Example for TokenResponse {
 }
 
 /// Grants what is asked for, or says why not.
-pub async fn grant(
-    app: &Arc<App>,
-    request: &Request,
-    form: &Form<TokenRequest>,
-) -> Result<TokenResponse, Refused> {
+pub async fn grant(app: &Arc<App>, request: &Request, form: &Form<TokenRequest>) -> Result<TokenResponse, Refused> {
     let now = app.clock.now();
     let grant = grant_type(app, form.require("grant_type", "grant_type is missing")?)?;
     let client = client_auth::client(app, request.headers(), form, now).await?;

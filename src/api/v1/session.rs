@@ -324,9 +324,10 @@ impl SessionApi {
         let now = app.clock.now();
         let from = client_address::of(request, &app.config.trusted_proxies);
         match login::login(app.0, from, login.credentials, login.wanted, login.refresh, now).await {
-            Ok(LoggedIn { access, refresh }) => {
-                Ok(Json(IssuedToken { refresh_token: refresh.map(|refresh| refresh.secret.expose().to_owned()), ..IssuedToken::show(&app, &access, now) }))
-            }
+            Ok(LoggedIn { access, refresh }) => Ok(Json(IssuedToken {
+                refresh_token: refresh.map(|refresh| refresh.secret.expose().to_owned()),
+                ..IssuedToken::show(&app, &access, now)
+            })),
             Err(Error::BadCredentials) if login.by_basic => Err(ApiError::bad_credentials(BASIC)),
             Err(error) => Err(error.into()),
         }

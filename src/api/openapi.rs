@@ -161,7 +161,8 @@ fn slash_django(document: &mut Value) {
 
 /// Generated in alphabetical order; read in the order of need.
 fn order_tags(document: &mut Value) {
-    const ORDER: [&str; 8] = ["session", "tokens", "check", "users", "clients", "maintenance", "django", "service"];
+    const ORDER: [&str; 9] =
+        ["session", "tokens", "check", "oauth", "users", "clients", "maintenance", "django", "service"];
     if let Some(tags) = document["tags"].as_array_mut() {
         tags.sort_by_key(|tag| ORDER.iter().position(|name| tag["name"] == *name));
     }

@@ -12,6 +12,7 @@ use crate::{
         password::{self, Password},
         users::{self, Username},
     },
+    api::oauth,
     app::App,
     clock::Clock,
     config::Config,
@@ -72,6 +73,9 @@ impl Serve {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
+        if oauth::metadata::issuer(&app).is_none() {
+            tracing::warn!("public_url is not set, so OAuth clients find no metadata here");
+        }
         server::run(app, listener, stop_signal()?).await?;
         Ok(())
     }

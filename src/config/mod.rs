@@ -43,8 +43,8 @@ pub struct Config {
     /// Address and port to listen on. Loopback, because plain HTTP beyond it must be asked for.
     #[serde(deserialize_with = "load::socket_address")]
     pub listen: SocketAddr,
-    /// Where clients reach this service, without a slash at the end. Reserved for the OAuth issuer: it has no effect in
-    /// this version.
+    /// Where clients reach this service, without a slash at the end: the OAuth issuer. Without it there is one on loopback
+    /// only, made of `listen`; never is it taken from a request.
     pub public_url: String,
     /// Which database: `sqlite:`, `postgres:`, `postgresql:`, `mysql:`, or `mariadb:`, which means the same as `mysql:`.
     /// It may hold a password: print it by [`without_password`] only.

@@ -138,7 +138,8 @@ pub async fn presented(app: &Arc<App>, text: &str, client: Option<&str>, now: Ti
     let held = find(app.db.reader(), presented.id).await?;
     let Some(held) = held.filter(|held| check::possesses(held, &presented.digest, now)) else { return Ok(()) };
     must_be_theirs(held.client_id(), client)?;
-    write(app, move |write| Box::pin(async move { Ok(alone(write, vec![held.id()], now).await?) })).await
+    let id = held.id();
+    write(app, move |write| Box::pin(async move { Ok(alone(write, vec![id], now).await?) })).await
 }
 
 fn must_be_theirs(bound: Option<&str>, client: Option<&str>) -> Result<(), Error> {

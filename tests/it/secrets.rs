@@ -106,6 +106,7 @@ fn drive(session: &mut Session<'_>) {
     session.send("PUT", "/v1/me/password", &bearer, &change);
     other_doors(session);
     clients(session, &bearer);
+    oauth(session, &bearer);
     command_line(session);
     session.send("POST", "/v1/maintenance/purge", &bearer, &json!({}));
     let metrics = session.send("GET", "/metrics", "", &json!({}));
@@ -135,6 +136,57 @@ fn clients(session: &mut Session<'_>, bearer: &str) {
     session.secrets.push(rotated.trim_end().rsplit_once('=').unwrap().1.to_owned());
     session.command("client list", "");
     session.command(&format!("client delete {id}"), "");
+}
+
+/// The OAuth doors, by Basic and in the body, with what is right and what is wrong.
+fn oauth(session: &mut Session<'_>, bearer: &str) {
+    let wanted = json!({
+        "name": "shop",
+        "scopes": ["daypass:introspect"],
+        "grants": ["client_credentials", "refresh_token", "password"],
+    });
+    let made = session.send("POST", "/v1/clients", bearer, &wanted);
+    let secret = session.client_secret_of(&made);
+    let id = json_of(&made)["client_id"].as_str().unwrap().to_owned();
+    let mut ask = |path: &str, credentials: Option<&str>, form: &str| {
+        let basic = credentials.map_or(String::new(), |secret| BASE64_STANDARD.encode(format!("{id}:{secret}")));
+        let head = format!("POST {path} HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded");
+        let answer = session.served.request(&format!("{head}\r\nAuthorization: Basic {basic}"), form);
+        let json: Value =
+            answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok()).unwrap_or_default();
+        for name in ["access_token", "refresh_token"] {
+            session.secrets.extend(json[name].as_str().map(str::to_owned));
+        }
+        session.noted(answer);
+        json
+    };
+    let password = format!("grant_type=password&username=alice&password={}", SECOND.replace(' ', "+"));
+    let granted = ask("/oauth/token", Some(&secret), &password);
+    let (access, refresh) = (granted["access_token"].as_str().unwrap(), granted["refresh_token"].as_str().unwrap());
+    let in_body = format!("client_id={id}&client_secret={secret}");
+    for (credentials, form) in [
+        (Some(secret.as_str()), "grant_type=client_credentials".to_owned()),
+        (Some(secret.as_str()), format!("grant_type=client_credentials&{in_body}")),
+        (Some(&secret[1..]), "grant_type=client_credentials".to_owned()),
+        (None, format!("grant_type=client_credentials&{in_body}&{in_body}")),
+        (Some(secret.as_str()), format!("grant_type={refresh}&scope={access}")),
+        (Some(secret.as_str()), format!("{password}&password={}", WRONG.replace(' ', "+"))),
+        (Some(secret.as_str()), format!("grant_type=password&username=alice&password={}", WRONG.replace(' ', "+"))),
+        (Some(secret.as_str()), format!("grant_type=refresh_token&refresh_token={refresh}&scope={refresh}")),
+        (Some(secret.as_str()), format!("grant_type=refresh_token&refresh_token={refresh}")),
+        (Some(secret.as_str()), format!("grant_type=refresh_token&refresh_token={refresh}x")),
+        (None, format!("grant_type=refresh_token&refresh_token={refresh}")),
+    ] {
+        ask("/oauth/token", credentials, &form);
+    }
+    for path in ["/oauth/introspect", "/oauth/revoke"] {
+        for token in [access, refresh] {
+            ask(&format!("{path}?token={token}"), Some(&secret), &format!("token={token}x&token_type_hint={token}"));
+            ask(path, None, &format!("token={token}"));
+            ask(path, Some(&secret), &format!("token={token}&token={token}"));
+            ask(path, Some(&secret), &format!("token={token}"));
+        }
+    }
 }
 
 /// HTTP Basic, forms, and the doors for clients of Django.
@@ -184,6 +236,7 @@ fn no_secret_is_in_the_output_the_metrics_or_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = daypass(folder.path());
     command.env("DAYPASS_LIMITS__LOGIN_PER_MINUTE_PER_IP", "0").env("DAYPASS_LIMITS__LOGIN_FAILURES_BEFORE_LOCK", "0");
+    command.env("DAYPASS_OAUTH__PASSWORD_GRANT", "true");
     command.env("DAYPASS_ADMIN_PASSWORD", FIRST).env("DAYPASS_LOG__LEVEL", "trace").env("RUST_BACKTRACE", "1");
     let served = Served::start(folder.path(), &mut command);
     let secrets = [FIRST, SECOND, THIRD, FOURTH, WEAK, WRONG].map(str::to_owned).to_vec();
@@ -242,6 +295,12 @@ fn what_holds_a_secret_does_not_print_it() {
         body::Body,
         django::Fields,
         json::IssuedToken,
+        oauth::{
+            form::Form,
+            introspect::IntrospectionRequest,
+            revoke::RevocationRequest,
+            token::{TokenRequest, TokenResponse},
+        },
         v1::{
             clients::IssuedClient,
             session::{LoginRequest, PasswordChange},
@@ -260,6 +319,11 @@ fn what_holds_a_secret_does_not_print_it() {
         IssuedToken,
         IssuedClient,
         Fields<true>,
+        Form<TokenRequest>,
+        TokenRequest,
+        TokenResponse,
+        IntrospectionRequest,
+        RevocationRequest,
         Credential<'static>
     ) {
         assert!(!prints, "{name} prints what it holds");

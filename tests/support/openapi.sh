@@ -1,10 +1,16 @@
-# Linters of the OpenAPI document, in target/tools. Sourced by tests/run.
+# Linters of the OpenAPI document, and what else is written in Python, in target/tools. Sourced by tests/run.
 
 install_validator() {
     [ -x target/tools/python/bin/openapi-spec-validator ] && return 0
-    install_python || return 1
     banner "installing openapi-spec-validator"
-    target/tools/python/bin/pip install --quiet --disable-pip-version-check openapi-spec-validator==0.9.0
+    install_python openapi-spec-validator==0.9.0
+}
+
+# An OAuth library whose judgement of the metadata is asked for.
+install_authlib() {
+    target/tools/python/bin/python -c 'import authlib' 2> /dev/null && return 0
+    banner "installing Authlib"
+    install_python authlib==1.9.10
 }
 
 install_redocly() {

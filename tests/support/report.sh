@@ -83,10 +83,11 @@ install_packages() {
     return $result
 }
 
-# A place for Python's packages, target/tools/python.
-install_python() {
-    [ -x target/tools/python/bin/pip ] && return 0
-    python3 -m venv target/tools/python 2> /dev/null || { install_packages python3-venv && python3 -m venv target/tools/python; }
+# Installs packages of Python's into target/tools/python.
+install_python() { # what pip is to install...
+    [ -x target/tools/python/bin/pip ] || python3 -m venv target/tools/python 2> /dev/null ||
+        { install_packages python3-venv && python3 -m venv target/tools/python; } || return 1
+    target/tools/python/bin/pip install --quiet --disable-pip-version-check "$@"
 }
 
 # A port that was free a moment ago.

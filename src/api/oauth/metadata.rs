@@ -39,7 +39,6 @@ impl Example for AuthorizationServerMetadata {
 
 impl AuthorizationServerMetadata {
     fn of(issuer: &str, password_grant: bool) -> Self {
-        let base = issuer.trim_end_matches('/');
         let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let mut grants = list(&["client_credentials", "refresh_token"]);
         if password_grant {
@@ -47,19 +46,19 @@ impl AuthorizationServerMetadata {
         }
         Self {
             issuer: issuer.to_owned(),
-            token_endpoint: format!("{base}/oauth/token"),
+            token_endpoint: format!("{issuer}/oauth/token"),
             token_endpoint_auth_methods_supported: list(&["client_secret_basic", "client_secret_post", "none"]),
             grant_types_supported: grants,
             response_types_supported: list(&["none"]),
-            revocation_endpoint: format!("{base}/oauth/revoke"),
+            revocation_endpoint: format!("{issuer}/oauth/revoke"),
             revocation_endpoint_auth_methods_supported: list(&["client_secret_basic", "client_secret_post", "none"]),
-            introspection_endpoint: format!("{base}/oauth/introspect"),
+            introspection_endpoint: format!("{issuer}/oauth/introspect"),
             introspection_endpoint_auth_methods_supported: list(&[
                 "client_secret_basic",
                 "client_secret_post",
                 "Bearer",
             ]),
-            service_documentation: format!("{base}/docs"),
+            service_documentation: format!("{issuer}/docs"),
         }
     }
 }

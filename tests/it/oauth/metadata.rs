@@ -1,9 +1,14 @@
 //! Authorization server metadata (RFC 8414).
 
+use std::{path::Path, process::Command};
+
 use poem::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PASSWORD, Service};
+use crate::support::{
+    Answer, PASSWORD, Service,
+    process::{Served, daypass},
+};
 
 const PATH: &str = "/.well-known/oauth-authorization-server";
 
@@ -26,7 +31,7 @@ async fn m1_it_is_where_rfc_8414_looks_for_it() {
 
 #[tokio::test]
 async fn m2_the_issuer_is_what_is_configured_and_never_what_a_request_says() {
-    for url in ["https://id.example.org", "https://id.example.org/", "https://id.example.org:8443"] {
+    for url in ["https://id.example.org", "https://id.example.org:8443", "http://127.0.0.1:9999"] {
         let service = served_as(url).await;
         let headers = [
             ("host", "evil.example.com".to_owned()),
@@ -37,7 +42,7 @@ async fn m2_the_issuer_is_what_is_configured_and_never_what_a_request_says() {
         let answer = service.send(Method::GET, PATH, &headers, "").await;
         assert_eq!(answer.is(200).member("issuer"), url);
         assert!(!answer.text.contains("evil"), "{answer:?}");
-        assert_eq!(answer.member("token_endpoint"), format!("{}/oauth/token", url.trim_end_matches('/')));
+        assert_eq!(answer.member("token_endpoint"), format!("{url}/oauth/token"));
         let client = service.client(&["daypass:introspect"]).await;
         let token = service.client_credentials(&client).await;
         assert_eq!(service.introspect(&client, &token).await.member("iss"), url);
@@ -138,6 +143,30 @@ async fn m8_it_may_be_kept_for_a_while_and_answers_head() {
         assert_eq!(answer.is(405).header("allow"), "GET, HEAD");
         assert_eq!(answer.header("access-control-allow-origin"), "");
     }
+}
+
+/// Authlib reads the metadata of a running service, and has nothing to say against it.
+#[test]
+#[ignore = "run tests/run, which installs Authlib"]
+fn m9_authlib_accepts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &mut daypass(folder.path()));
+    let script = "
+import json, sys, urllib.request
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+with urllib.request.urlopen(sys.argv[1]) as answer:
+    metadata = AuthorizationServerMetadata(json.load(answer))
+metadata.validate()
+print(metadata.token_endpoint)
+";
+    let python = Path::new("target/tools/python/bin/python");
+    let url = format!("http://{}{PATH}", served.address);
+    // It insists on https otherwise.
+    let mut command = Command::new(python);
+    let output = command.env("AUTHLIB_INSECURE_TRANSPORT", "1").args(["-c", script, &url]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let endpoint = format!("http://{}/oauth/token", served.address);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), endpoint);
 }
 
 /// A token that came by way of what the metadata says works where everything does.

@@ -215,6 +215,7 @@ fn put_right(method: &str, operation: &mut Map<String, Value>) {
         ways.push(json!({}));
     }
     optional_lists(operation);
+    id_formats(operation);
     let wanted = errors(method, operation, is_public);
     let name = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
     let own_words = has_tag(operation, "service");
@@ -229,6 +230,10 @@ fn put_right(method: &str, operation: &mut Map<String, Value>) {
     responses.sort_keys();
     for (status, response) in responses.iter_mut() {
         let Some(response) = response.as_object_mut() else { continue };
+        // An answer to HEAD has no body, and clients that were promised one would try to read it.
+        if method == "head" {
+            response.remove("content");
+        }
         describe(&name, status, response);
         let headers = response.entry("headers").or_insert_with(|| json!({}));
         let Some(headers) = headers.as_object_mut() else { continue };
@@ -308,6 +313,19 @@ fn optional_lists(operation: &mut Map<String, Value>) {
     for parameter in parameters.filter(|parameter| parameter["in"] == "query" && parameter["schema"]["type"] == "array")
     {
         parameter["required"] = json!(false);
+    }
+}
+
+/// Ids in paths are read by hand, for errors that say what would be right.
+fn id_formats(operation: &mut Map<String, Value>) {
+    let schema = if has_tag(operation, "tokens") {
+        json!({ "type": "string", "pattern": "^(current|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$" })
+    } else {
+        json!({ "type": "string", "format": "uuid" })
+    };
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
+    for parameter in parameters.filter(|parameter| parameter["in"] == "path" && parameter["name"] == "id") {
+        parameter["schema"] = schema.clone();
     }
 }
 

@@ -198,6 +198,28 @@ fn what_is_answered_is_complete_and_says_what_may_be_null() {
     assert_eq!(info["required"].as_array().unwrap().len(), info["properties"].as_object().unwrap().len());
 }
 
+#[test]
+fn no_body_is_promised_in_an_answer_to_head() {
+    let document = document();
+    for (place, operation) in operations(&document).into_iter().filter(|(place, _)| place.starts_with("head ")) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            assert!(response.get("content").is_none(), "{place} {status}");
+        }
+    }
+}
+
+#[test]
+fn ids_in_paths_say_what_they_look_like() {
+    let document = document();
+    for (place, operation) in operations(&document) {
+        let parameters = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
+        for parameter in parameters.filter(|parameter| parameter["in"] == "path" && parameter["name"] == "id") {
+            let schema = &parameter["schema"];
+            assert!(schema["format"] == "uuid" || schema["pattern"].is_string(), "{place}");
+        }
+    }
+}
+
 fn statuses(document: &Value, name: &str) -> Vec<String> {
     let all = operations(document);
     let (_, operation) = all.iter().find(|(_, operation)| operation["operationId"] == name).unwrap();

@@ -25,3 +25,15 @@ lint_openapi() {
         target/tools/node/node_modules/.bin/redocly lint --config tests/support/redocly.yaml --max-problems 50 \
         openapi/openapi.json
 }
+
+install_spectral() {
+    [ -x target/tools/spectral/node_modules/.bin/spectral ] && return 0
+    command -v npm > /dev/null || install_packages npm || return 1
+    banner "installing Spectral"
+    npm install --silent --no-audit --no-fund --prefix target/tools/spectral @stoplight/spectral-cli@6.16.3
+}
+
+lint_for_clients() {
+    target/tools/spectral/node_modules/.bin/spectral lint openapi/openapi.json \
+        --ruleset tests/support/spectral.yaml --fail-severity hint
+}

@@ -25,8 +25,8 @@ start_daypass() { # folder, port
     echo $! > "$1/process"
 }
 
-stop_daypass() {
-    local file=$work/pages/process process
+stop_daypass() { # folder
+    local file=$1/process process
     [ -e "$file" ] || return 0
     process=$(cat "$file")
     rm -f "$file"

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Output};
 
-use entity::Timestamp;
+use daypass::clock::Clock;
 use sea_orm::Database as Connect;
 use serde_json::Value;
 
@@ -170,7 +170,7 @@ async fn a_purge_draws_a_bar_on_a_terminal_and_none_elsewhere() {
     let shell = Shell::new().await;
     let stale = async || {
         let db = Connect::connect(&shell.url).await.unwrap();
-        rows::fill(&db, Timestamp::from_millis(chrono::Utc::now().timestamp_millis()), 3000, 10).await;
+        rows::fill(&db, Clock::System.now(), 3000, 10).await;
     };
     stale().await;
     let purge = format!("{} purge --database-url '{}'", env!("CARGO_BIN_EXE_daypass"), shell.url);

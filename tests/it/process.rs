@@ -2,8 +2,9 @@
 
 use std::{io::Write, time::Duration};
 
+use daypass::clock::Clock;
 use entity::{
-    Timestamp, maintenance_run,
+    maintenance_run,
     maintenance_run::{Outcome, Trigger},
     token,
 };
@@ -185,7 +186,7 @@ async fn a_purge_under_way_ends_with_its_batch_when_the_service_stops() {
         (runs["items"][0]["outcome"] == "done").then_some(())
     });
     let db = Connect::connect(format!("sqlite://{}", folder.path().join("daypass.db").display())).await.unwrap();
-    let now = Timestamp::from_millis(chrono::Utc::now().timestamp_millis());
+    let now = Clock::System.now();
     rows::fill(&db, now, 50_000, 10).await;
     let answer = served.request(&format!("POST /v1/maintenance/purge HTTP/1.1\r\n{bearer}"), "");
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");

@@ -28,7 +28,7 @@ use crate::{
 
 /// A token to be looked at (RFC 7662 §2.1).
 #[derive(Object)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct IntrospectionRequest {
     /// The token.
     pub token: String,

@@ -10,7 +10,7 @@ use crate::{account::limits, api::client_address, app::App, token::revoke};
 
 /// A token to be ended (RFC 7009 §2.1).
 #[derive(Object)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct RevocationRequest {
     /// The token.
     pub token: String,

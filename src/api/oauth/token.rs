@@ -12,7 +12,7 @@ use crate::{
         login::{self, Credentials, LoggedIn},
         password::Password,
     },
-    api::{client_address, v1::clients::GrantType},
+    api::client_address,
     app::App,
     error::Error,
     token::{
@@ -23,10 +23,10 @@ use crate::{
 
 /// A request for a token (RFC 6749 §4.3.2, §4.4.2 and §6).
 #[derive(Object)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct TokenRequest {
-    /// What is traded for it.
-    pub grant_type: GrantType,
+    /// What is traded for it: `client_credentials`, `refresh_token`, or `password` where that is switched on.
+    pub grant_type: String,
     /// What the token may do, separated by spaces.
     pub scope: Option<String>,
     /// For the grant `refresh_token`: the refresh token.
@@ -44,7 +44,7 @@ pub struct TokenRequest {
 impl Example for TokenRequest {
     fn example() -> Self {
         Self {
-            grant_type: GrantType::ClientCredentials,
+            grant_type: Grant::ClientCredentials.name().to_owned(),
             scope: Some("orders:read".to_owned()),
             refresh_token: None,
             username: None,

@@ -170,8 +170,9 @@ async fn the_answer_is_the_one_that_is_documented() {
             }
             let statuses: Vec<_> = documented.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(statuses, ["200", "401", "403", "503"], "{operation}");
-            let media_type = documented["200"]["content"].as_object().unwrap().keys().next().unwrap();
-            assert!(answer.header("content-type").starts_with(media_type.as_str()));
+            let media_type = documented["200"]["content"].as_object().and_then(|content| content.keys().next());
+            assert_eq!(media_type.is_none(), operation == "head", "an answer without a body has none to describe");
+            assert!(answer.header("content-type").starts_with(media_type.map_or("application/json", String::as_str)));
         }
     }
 }

@@ -207,6 +207,34 @@ async fn no_purge_makes_a_copy_pass() {
     service.refresh(&first).await.is_error(400, "invalid_grant");
 }
 
+/// Whichever of its statements fails, the refresh token is as good as before, and so is what it came with.
+#[tokio::test]
+async fn a_trade_that_fails_spends_nothing() {
+    let service = start().await;
+    let (session, refresh) = service.login_with_refresh("alice").await;
+    for (statement, table) in
+        [("UPDATE", "refresh_token"), ("UPDATE", "token"), ("INSERT", "token"), ("INSERT", "refresh_token")]
+    {
+        service.break_storage(statement, table).await;
+        for _ in 0..2 {
+            service.refresh(&refresh).await.is_error(503, "temporarily_unavailable");
+        }
+        service.mend_storage(table).await;
+        service.advance(GRACE);
+        service.check(&session).await.is(200);
+    }
+    let (first, second) = service.traded(&refresh).await;
+    service.advance(GRACE);
+    // A copy is refused also where its family cannot be ended; and not with what says that it has been.
+    service.break_storage("UPDATE", "token").await;
+    service.refresh(&refresh).await.is_error(503, "temporarily_unavailable");
+    service.mend_storage("token").await;
+    service.check(&first).await.is(200);
+    service.refresh(&refresh).await.is_error(400, "invalid_grant");
+    service.check(&first).await.is(401);
+    service.refresh(&second).await.is_error(400, "invalid_grant");
+}
+
 /// A process that is killed and started anew knows what one did that it shares nothing with but the database.
 #[tokio::test]
 async fn another_replica_recognises_a_copy() {

@@ -9,10 +9,14 @@ mod race;
 mod revocation;
 mod token;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use daypass::client::{self, New};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use daypass::{
+    client::{self, New},
+    db::Engine,
+};
 use entity::{Grant, Scopes};
 use poem::http::Method;
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 use crate::support::{Answer, PASSWORD, Service};
@@ -73,6 +77,28 @@ impl Service {
         };
         let created = client::create(&self.app, new, self.now()).await.unwrap();
         Client { id: created.client.client_id, secret: created.secret.expose().to_owned() }
+    }
+
+    /// Lets every statement of this sort fail, as where a disk is full.
+    async fn break_storage(&self, statement: &str, table: &str) {
+        let sql = match self.app.db.engine() {
+            Engine::Sqlite => {
+                format!("CREATE TRIGGER stop BEFORE {statement} ON {table} BEGIN SELECT RAISE(ABORT, 'full'); END")
+            }
+            Engine::MySql => format!(
+                "CREATE TRIGGER stop BEFORE {statement} ON {table} FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'full'"
+            ),
+            Engine::Postgres => format!(
+                "CREATE OR REPLACE FUNCTION stop() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'full'; END $$ LANGUAGE plpgsql;
+                 CREATE TRIGGER stop BEFORE {statement} ON {table} FOR EACH ROW EXECUTE FUNCTION stop()"
+            ),
+        };
+        self.app.db.writer().execute_unprepared(&sql).await.unwrap();
+    }
+
+    async fn mend_storage(&self, table: &str) {
+        let of = if self.app.db.engine() == Engine::Postgres { format!(" ON {table}") } else { String::new() };
+        self.app.db.writer().execute_unprepared(&format!("DROP TRIGGER stop{of}")).await.unwrap();
     }
 
     /// Sends a form, with headers besides its own.

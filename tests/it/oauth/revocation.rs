@@ -174,19 +174,13 @@ async fn r8_what_was_not_committed_is_503() {
 /// Nothing else fails than the one statement that ends the token.
 #[tokio::test]
 async fn r8_a_write_that_fails_is_503() {
-    use sea_orm::ConnectionTrait;
-
     let (service, client, access, refresh) = granted().await;
-    if service.app.db.engine() != daypass::db::Engine::Sqlite {
-        return;
-    }
-    let stop = "CREATE TRIGGER stop BEFORE UPDATE ON token BEGIN SELECT RAISE(ABORT, 'disk is full'); END";
-    service.app.db.writer().execute_unprepared(stop).await.unwrap();
+    service.break_storage("UPDATE", "token").await;
     for token in [&access, &refresh] {
         service.revoke(Some(&client), token).await.is_error(503, "temporarily_unavailable");
     }
     service.check(&access).await.is(200);
-    service.app.db.writer().execute_unprepared("DROP TRIGGER stop").await.unwrap();
+    service.mend_storage("token").await;
     service.refresh_as(&client, &refresh).await.is(200);
 }
 

@@ -442,8 +442,10 @@ fn schemas(document: &mut Value) {
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
     for (name, schema) in schemas {
         let Some(schema) = schema.as_object_mut().filter(|schema| schema.contains_key("properties")) else { continue };
-        if read.contains(name) && !is_open(name) {
-            schema.insert("additionalProperties".to_owned(), json!(false));
+        if read.contains(name) {
+            if !is_open(name) {
+                schema.insert("additionalProperties".to_owned(), json!(false));
+            }
             if let Some(example) = schema.get_mut("example").and_then(Value::as_object_mut) {
                 example.retain(|_, value| !value.is_null());
             }

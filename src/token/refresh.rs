@@ -53,8 +53,11 @@ pub async fn redeem(
         (Some(_), None) => return Err(Error::BadClient),
         (Some(_) | None, _) => return Err(unknown()),
     }
-    let shared = Arc::clone(app);
+    let (shared, family) = (Arc::clone(app), row.family_id);
     let traded = write(app, move |write| Box::pin(async move { trade(&shared, write, row, wanted).await })).await?;
+    if traded.is_none() {
+        tracing::warn!(%family, "a refresh token was used twice: all that came of its login has ended");
+    }
     traded.ok_or_else(unknown)
 }
 

@@ -22,8 +22,11 @@ const START_WITHIN: Duration = Duration::from_secs(3);
 /// [`JITTER`] is no more than this part of what lies between two times of the schedule.
 const JITTER_OF_PERIOD: u32 = 20;
 
+/// What runs the jobs.
+pub type Scheduler = JobScheduler;
+
 /// Runs the jobs once now and then on schedule, until the returned scheduler is shut down.
-pub async fn start(app: &Arc<App>) -> Result<JobScheduler, JobSchedulerError> {
+pub async fn start(app: &Arc<App>) -> Result<Scheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
     for job in app.maintenance.jobs.clone() {
         let shared = Arc::clone(app);

@@ -1,0 +1,65 @@
+//! What runs beside the answering of requests: the look at what changed elsewhere, without which nothing is answered from
+//! memory, the writing of uses, and maintenance.
+
+use std::{fmt, io, sync::Arc};
+
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    app::App,
+    error::Storage,
+    maintenance::scheduler::{self, Scheduler},
+    telemetry,
+    token::{changes, usage},
+};
+
+/// It runs until it is stopped.
+///
+/// One that is dropped instead looks for no more changes and writes the uses it knows of, but nobody waits for that, and its
+/// maintenance goes on until the process ends.
+pub struct Background {
+    app: Arc<App>,
+    scheduler: Scheduler,
+    tasks: JoinSet<()>,
+    flushing: JoinHandle<()>,
+    /// Tells `flushing` to write once more and end.
+    last_flush: DropGuard,
+}
+
+impl Background {
+    /// Starts it; the schema must be up to date.
+    pub async fn start(app: &Arc<App>) -> io::Result<Self> {
+        let scheduler = scheduler::start(app).await.map_err(io::Error::other)?;
+        if let Err(error) = changes::look(app).await {
+            tracing::warn!(error = %Storage::from(error), "what changed lately cannot be seen yet");
+        }
+        let (looking, used) = (Arc::clone(app), Arc::clone(app));
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let flushing = tokio::spawn(async move { usage::keep_flushing(&used, &stopped).await });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { changes::keep_looking(&looking).await });
+        tasks.spawn(telemetry::tidy());
+        Ok(Self { app: Arc::clone(app), scheduler, tasks, flushing, last_flush: stop.drop_guard() })
+    }
+
+    /// Finishes the purge's batch in hand and writes the last uses. Nothing may be asked of the service any more.
+    pub async fn stop(mut self) {
+        if let Err(error) = self.scheduler.shutdown().await {
+            tracing::warn!(%error, "the scheduler did not stop");
+        }
+        self.app.maintenance.stop().await;
+        self.tasks.shutdown().await;
+        drop(self.last_flush);
+        if let Err(error) = self.flushing.await {
+            tracing::warn!(%error, "the last uses of tokens may not be recorded");
+        }
+    }
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Background(..)")
+    }
+}

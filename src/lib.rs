@@ -21,7 +21,7 @@
 //! each thing that is done with a token. [`account`] is people and passwords, [`client`] programs that have credentials of
 //! their own, [`maintenance`] the purge, [`db`] the three
 //! databases. [`api`] is HTTP, with the operations listed in [`api::openapi`] and the pages in [`api::pages`]; [`cli`] is
-//! the command line. [`app::App`] holds what a request needs; [`clock`] is the only place that reads the time,
+//! the command line; [`guard`] is for programs of one's own, beside `cli` in the drawing. [`app::App`] holds what a request needs; [`clock`] is the only place that reads the time,
 //! [`token::secret`] the only one that makes tokens.
 
 pub mod account;
@@ -33,6 +33,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod error;
+pub mod guard;
 pub mod id;
 pub mod maintenance;
 pub mod server;

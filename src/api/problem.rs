@@ -128,15 +128,23 @@ impl ApiError {
 
     /// A token that does not work (RFC 6750 §3.1).
     pub fn invalid_token(refusal: Refusal) -> Self {
-        let challenge = format!("Bearer realm=\"daypass\", error=\"invalid_token\", error_description=\"{refusal}\"");
-        let mut error =
-            Self::new(StatusCode::UNAUTHORIZED, sentence(&refusal)).header(header::WWW_AUTHENTICATE, &challenge);
         let (kind, title) = match refusal {
             Refusal::Unknown => ("token-unknown", "Token unknown"),
             Refusal::Expired => ("token-expired", "Token expired"),
             Refusal::Revoked => ("token-revoked", "Token revoked"),
             Refusal::Refresh => ("token-not-accepted", "Token not accepted here"),
         };
+        Self::token(kind, title, &refusal)
+    }
+
+    /// A token that does not work, where it is not told why: introspection (RFC 7662 §2.2) never does.
+    pub fn inactive_token() -> Self {
+        Self::token("token-inactive", "Token not active", &"the token is unknown, expired or revoked")
+    }
+
+    fn token(kind: &str, title: &str, why: &impl fmt::Display) -> Self {
+        let challenge = format!("Bearer realm=\"daypass\", error=\"invalid_token\", error_description=\"{why}\"");
+        let mut error = Self::new(StatusCode::UNAUTHORIZED, sentence(why)).header(header::WWW_AUTHENTICATE, &challenge);
         title.clone_into(&mut error.0.problem.title);
         error.0.problem.kind = format!("urn:problem-type:daypass:{kind}");
         error

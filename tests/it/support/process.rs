@@ -36,12 +36,14 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts `daypass` in this folder on a free port and waits until it answers. What it prints goes to files there.
+    /// Starts `daypass`, or a program that listens where `LISTEN` says, in this folder on a free port and waits until it
+    /// answers. What it prints goes to files there.
     pub fn start(folder: &Path, command: &mut Command) -> Self {
         let address = free_address();
         let out = File::create(folder.join("stdout")).unwrap();
         let err = File::options().create(true).append(true).open(folder.join("stderr")).unwrap();
-        let child = command.env("DAYPASS_LISTEN", address.to_string()).stdout(out).stderr(err).spawn().unwrap();
+        command.env("DAYPASS_LISTEN", address.to_string()).env("LISTEN", address.to_string());
+        let child = command.stdout(out).stderr(err).spawn().unwrap();
         let mut served = Self { child, address, folder: folder.to_owned() };
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {

@@ -286,6 +286,22 @@ async fn every_scope_is_needed_and_no_scope_is_nobodys() {
     }
 }
 
+/// Without the look at changes every check would ask the database, and nobody would notice but by the time it takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_one_keeps_its_memory_fresh() {
+    let daypass = Daypass::start().await;
+    let app = daypass.embedded.app();
+    // The look at the start is good for a second.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    for _ in 0..100 {
+        if app.checker.is_fresh(app.clock.uptime()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("memory is not answered from");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daypass_that_was_stopped_is_503() {
     let daypass = Daypass::start().await;

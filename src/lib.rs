@@ -9,20 +9,21 @@
 //!                               └─> maintenance ───────┘                  └──> migration
 //! ```
 //!
-//! Two things are not in the drawing. [`app`] keeps what the service consists of, and so knows parts of two modules that
+//! Four things are not in the drawing. [`app`] keeps what the service consists of, and so knows parts of two modules that
 //! know it: the hashing threads of [`account::password`] and the place for a purge of [`maintenance::state`]; these parts
-//! do not know it. And [`telemetry`] counts and logs for `cli`, `server`, `api` and `maintenance`.
+//! do not know it. [`token::issue`] and [`token::refresh`] lock the rows of the user and the client they make a token for, by
+//! `lock_to_issue` of either. [`telemetry`] counts and logs for `cli`, `server`, `api` and `maintenance`. And [`guard`], for
+//! programs of one's own, stands where `cli` does.
 //!
-//! Whatever changes a token goes through [`write()`](write::write), which tells those who remember it; what is remembered
-//! is in [`token::checker`] (what is not, its reads ask for, many at a time), and how changes elsewhere are seen in [`token::changes`]. These three hold on to the `App`
-//! that holds the checker.
+//! Whatever changes a token goes through [`write()`](write::write), which tells those who remember it; what is remembered is
+//! in [`token::checker`] (what is not, its reads ask for, many at a time), and how changes elsewhere are seen in
+//! [`token::changes`]. These three hold on to the `App` that holds the checker.
 //!
 //! Start with the `entity` crate (what a row is, and [`entity::expiry`]: when a token works), then [`token`]: a file for
 //! each thing that is done with a token. [`account`] is people and passwords, [`client`] programs that have credentials of
-//! their own, [`maintenance`] the purge, [`db`] the three
-//! databases. [`api`] is HTTP, with the operations listed in [`api::openapi`] and the pages in [`api::pages`]; [`cli`] is
-//! the command line; [`guard`] is for programs of one's own, beside `cli` in the drawing. [`app::App`] holds what a request needs; [`clock`] is the only place that reads the time,
-//! [`token::secret`] the only one that makes tokens.
+//! their own, [`maintenance`] the purge, [`db`] the three databases. [`server`] takes connections; [`api`] is HTTP, with the
+//! operations listed in [`api::openapi`] and the pages in [`api::pages`]; [`cli`] is the command line. [`app::App`] holds what
+//! a request needs; [`clock`] is the only place that reads the time, [`token::secret`] the only one that makes tokens.
 
 pub mod account;
 pub mod api;

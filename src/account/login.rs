@@ -55,6 +55,9 @@ pub async fn login(
         return Err(Error::BadCredentials);
     };
     let (user, rehashed) = authenticate(app, &name, credentials.password, now).await?;
+    // No session outlives the family that it ends with.
+    let end = with_refresh.then(|| issue::last_end(app, Kind::Refresh, now));
+    let wanted = Wanted { max_expires_at: end, ..wanted };
     let shared = Arc::clone(app);
     write(app, move |write| {
         Box::pin(async move {

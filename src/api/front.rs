@@ -12,7 +12,7 @@ use poem::{
     web::{LocalAddr, RemoteAddr},
 };
 
-use super::{shell, v1::check::is_check};
+use super::{client_address, shell, v1::check::is_check};
 use crate::app::App;
 
 /// The body of an answer: at hand whole, or the framework's.
@@ -27,7 +27,7 @@ pub struct Front {
 impl Front {
     /// For a server that listens.
     pub fn new(app: &Arc<App>) -> Self {
-        Self { app: Arc::clone(app), rest: super::routes(app).boxed() }
+        Self { app: Arc::clone(app), rest: super::rest(app).boxed() }
     }
 
     /// Answers a request that came over a connection.
@@ -57,6 +57,19 @@ impl Front {
         let request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
         self.rest.get_response(request).await.into()
     }
+}
+
+/// The same for a request that the framework brings, where nobody listens: in another program, or in a test.
+pub(super) async fn checks_first<E>(next: Arc<E>, app: Arc<App>, request: Request) -> poem::Result<Response>
+where
+    E: Endpoint<Output = Response>,
+{
+    if !is_check(request.uri().path()) {
+        return next.call(request).await;
+    }
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let asked = shell::Asked { method, uri, headers, peer: client_address::peer(&request) };
+    Ok(of_framework(shell::checked(&app, asked).await))
 }
 
 /// The same answer as the framework has it.

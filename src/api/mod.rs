@@ -31,12 +31,17 @@ use crate::app::App;
 
 /// Everything that is served.
 pub fn routes(app: &Arc<App>) -> impl Endpoint<Output = Response> + use<> {
+    let front = Arc::clone(app);
+    rest(app).around(move |next, request| front::checks_first(next, Arc::clone(&front), request))
+}
+
+/// All of it but checks, which are answered ahead of this.
+fn rest(app: &Arc<App>) -> impl Endpoint<Output = Response> + use<> {
     let routes = pages::routes().nest("/", openapi::service());
-    let (state, front) = (Arc::clone(app), Arc::clone(app));
+    let state = Arc::clone(app);
     routes
         .data(Arc::clone(app))
         .around(move |next, request| shell::shell(next, Arc::clone(&state), request))
         // Django's paths end in a slash, ours do not, and people type either: everything inside sees none.
         .with(NormalizePath::new(TrailingSlash::Trim))
-        .around(move |next, request| shell::checks_first(next, Arc::clone(&front), request))
 }

@@ -25,30 +25,13 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
-    client_address,
-    front::of_framework,
-    oauth, openapi,
+    client_address, oauth, openapi,
     problem::{self, ApiError},
     v1::check::{self, is_check},
 };
 use crate::{app::App, error::Error, telemetry};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Answers checks ahead of all routing, and leaves the rest to what is inside.
-pub async fn checks_first<E>(next: Arc<E>, app: Arc<App>, request: Request) -> poem::Result<Response>
-where
-    E: Endpoint<Output = Response>,
-{
-    if is_check(request.uri().path()) {
-        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        let asked = Asked { method, uri, headers, peer: client_address::peer(&request) };
-        Ok(of_framework(checked(&app, asked).await))
-    } else {
-        // In a box, so that a check does not carry the room that everything else takes.
-        Box::pin(next.call(request)).await
-    }
-}
 
 /// Answers a request whatever happens inside.
 pub async fn shell<E: Endpoint>(next: Arc<E>, app: Arc<App>, request: Request) -> poem::Result<Response> {
@@ -122,7 +105,7 @@ fn log(request_id: &HeaderValue, method: &Method, route: &str, status: StatusCod
     );
 }
 
-/// The pattern of the route, as the document writes it: the framework calls what stands for an id `:param0`.
+/// The pattern of the route, with `{id}` for what stands for one: the framework calls that `:param0`.
 fn route(response: &Response) -> Cow<'static, str> {
     match response.data::<PathPattern>().map(|pattern| &*pattern.0) {
         None | Some("") => Cow::Borrowed("(none)"),

@@ -60,12 +60,15 @@ impl From<&Checked> for Caller {
 
 impl<'a> FromRequest<'a> for Caller {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        if let Some(caller) = request.extensions().get::<Self>() {
-            return Ok(caller.clone());
-        }
-        match request.data::<Guard>() {
-            Some(guard) => Ok(guard.admit(request.headers()).await?),
-            None => {
+        match (request.extensions().get::<Self>(), request.data::<Guard>()) {
+            (Some(caller), None) => Ok(caller.clone()),
+            // Who was let in farther out may lack what is needed here.
+            (Some(caller), Some(guard)) => {
+                caller.must_hold(&guard.scopes)?;
+                Ok(caller.clone())
+            }
+            (None, Some(guard)) => Ok(guard.admit(request.headers()).await?),
+            (None, None) => {
                 Err(ApiError::from(Error::Internal("a handler asks for a Caller where no Guard is".to_owned())).into())
             }
         }

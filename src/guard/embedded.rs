@@ -41,8 +41,8 @@ pub enum StartError {
 impl Embedded {
     /// Opens the database, brings its schema up to date, and starts what runs in the background. It needs a tokio runtime.
     ///
-    /// The settings are those of the program `daypass`, which [`crate::config::load()`] finds and checks. What is about
-    /// listening and logging has no effect here.
+    /// The settings are those of the program `daypass`, which [`crate::config::load()`] finds and checks. Of what is
+    /// about listening and logging, only `listen` matters here: without `public_url` it makes the OAuth issuer.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let app = App::open(config, Clock::System).await?;
         db::migrate::up(&app.db).await.map_err(|error| StartError::Schema(error.into()))?;

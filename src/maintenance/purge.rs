@@ -25,7 +25,10 @@ pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
         }
         Err(_) => return tokens,
     }
-    let whose = leftovers::users(task).await.and(leftovers::clients(task).await);
+    let users = leftovers::users(task).await;
+    // Also where users failed: neither waits for the other.
+    let clients = leftovers::clients(task).await;
+    let whose = users.and(clients);
     if task.app.db.engine() == Engine::Sqlite && !matches!(whose, Err(Halt::Failed(_))) {
         owners::sweep(task).await?;
     }

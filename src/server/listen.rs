@@ -12,8 +12,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{connection, overdue::Connections};
 use crate::api::Front;
 
-/// How long a request that is under way may take once the service was told to stop.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long those may take once the service was told to stop who are not being answered: who sends half a request, or does not
+/// read an answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long a request that is under way may take after that.
+const DRAIN: Duration = Duration::from_secs(18);
 /// How long to wait when no connection can be taken, as when the process is out of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(200);
 
@@ -46,6 +49,10 @@ pub(super) async fn serve(listener: TcpListener, front: Front, most: usize, stop
     drop(listener);
     stopping.cancel();
     under_way.close();
+    if timeout(LINGER, under_way.wait()).await.is_ok() {
+        return;
+    }
+    connections.close_waiting();
     if timeout(DRAIN, under_way.wait()).await.is_err() {
         tracing::warn!(connections = under_way.len(), "requests were under way for too long, and are cut off");
         connections.close_all();

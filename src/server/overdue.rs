@@ -86,6 +86,13 @@ impl Connections {
         });
     }
 
+    /// Closes those that are not being answered.
+    pub(super) fn close_waiting(&self) {
+        let open = self.open();
+        let waiting = open.values().filter(|(doing, _)| doing.overdue_from.load(Ordering::Relaxed) != NEVER);
+        waiting.for_each(|(_, handle)| handle.abort());
+    }
+
     /// Closes those that are open still.
     pub(super) fn close_all(&self) {
         self.open().drain().for_each(|(_, (_, handle))| handle.abort());

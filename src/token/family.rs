@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Held, check::equal, issue::Issued, revoke, secret::Presented};
+use super::{Held, Kind, check::equal, issue::Issued, revoke, secret::Presented};
 use crate::write::Write;
 
 /// The refresh token that is presented, if that is one; spent or not, and whether or not it still is among the tokens.
@@ -21,8 +21,22 @@ pub(super) async fn find(
     db: &impl ConnectionTrait,
     presented: &Presented,
 ) -> Result<Option<refresh_token::Model>, DbErr> {
-    let row = refresh_token::Entity::find_by_id(presented.id).one(db).await?;
-    Ok(row.filter(|row| bool::from(equal(&presented.digest, &row.digest))))
+    let found = find_all(db, std::slice::from_ref(presented)).await?;
+    Ok(found.into_iter().next())
+}
+
+/// Those among the presented that are refresh tokens; at most [`revoke::MOST_AT_ONCE`] may be.
+pub(super) async fn find_all(
+    db: &impl ConnectionTrait,
+    presented: &[Presented],
+) -> Result<Vec<refresh_token::Model>, DbErr> {
+    let ids = presented.iter().filter(|presented| presented.kind == Kind::Refresh).map(|presented| presented.id);
+    let mut rows = refresh_token::Entity::find().filter(refresh_token::Column::TokenId.is_in(ids)).all(db).await?;
+    let is_held = |row: &refresh_token::Model| {
+        presented.iter().any(|it| it.id == row.token_id && bool::from(equal(&it.digest, &row.digest)))
+    };
+    rows.retain(is_held);
+    Ok(rows)
 }
 
 /// Puts a refresh token on record that was just made beside `access`: the next of a family, or the first of its own.
@@ -78,12 +92,16 @@ pub(super) async fn succeed(write: &Write<'_>, token: Uuid, successor: Uuid) -> 
 
 /// The families that these tokens are of, whether as refresh tokens or as what was issued beside one.
 pub(super) async fn of(write: &Write<'_>, tokens: &[Uuid]) -> Result<BTreeSet<Uuid>, DbErr> {
-    let theirs = Condition::any()
-        .add(refresh_token::Column::TokenId.is_in(tokens.iter().copied()))
-        .add(refresh_token::Column::AccessTokenId.is_in(tokens.iter().copied()));
-    let families = refresh_token::Entity::find().select_only().column(refresh_token::Column::FamilyId).filter(theirs);
     // In their order, so that two who end the same ones do not wait for each other in a circle.
-    Ok(families.into_tuple::<Uuid>().all(write.txn()).await?.into_iter().collect())
+    let mut found = BTreeSet::new();
+    for some in tokens.chunks(revoke::MOST_AT_ONCE) {
+        let theirs = Condition::any()
+            .add(refresh_token::Column::TokenId.is_in(some.iter().copied()))
+            .add(refresh_token::Column::AccessTokenId.is_in(some.iter().copied()));
+        let families = refresh_token::Entity::find().select_only().column(refresh_token::Column::FamilyId);
+        found.extend(families.filter(theirs).into_tuple::<Uuid>().all(write.txn()).await?);
+    }
+    Ok(found)
 }
 
 /// Ends all that a family still has: its refresh token, and the access tokens that were issued beside those there ever were.

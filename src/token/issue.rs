@@ -73,8 +73,12 @@ pub async fn api(
     if let (Some(by), Some(bound)) = (own, &bound)
         && app.config.tokens.of(Kind::Api).per_user_limit == 0
     {
-        if let Some(issued) = at_once(app, by, &wanted, granted(wanted.scopes.as_ref(), bound)?, now).await? {
-            return Ok(issued);
+        match at_once(app, by, &wanted, granted(wanted.scopes.as_ref(), bound)?, now).await {
+            Ok(Some(issued)) => return Ok(issued),
+            // The long way tries again.
+            Ok(None) => {}
+            Err(Error::Storage(error)) if error.is_conflict() => {}
+            Err(error) => return Err(error),
         }
         // It may be remembered with an epoch that is over, and would take the long way each time.
         app.checker.forget(&[by.id()]);
@@ -227,7 +231,8 @@ fn new(
     let name = wanted.name.clone().map(checked_name).transpose()?;
     let id = id::new(now);
     let secret = TokenSecret::generate(&app.config.tokens.prefix, kind, id)?;
-    let max_expires_at = wanted.max_expires_at.unwrap_or_else(|| now.plus_seconds(lifetime.longest));
+    let longest = now.plus_seconds(lifetime.longest);
+    let max_expires_at = wanted.max_expires_at.map_or(longest, |end| Ord::min(end, longest));
     let ttl_expires_at = Ord::min(now.plus_seconds(lifetime.ttl), max_expires_at);
     let row = token::Model {
         id,
@@ -280,6 +285,11 @@ impl Lifetime {
         };
         Ok(Self { ttl, idle_timeout, longest: max_lifetime })
     }
+}
+
+/// The last instant at which a token of this kind may end that is made now.
+pub fn last_end(app: &App, kind: Kind, now: Timestamp) -> Timestamp {
+    now.plus_seconds(seconds(app.config.tokens.of(kind).max_lifetime))
 }
 
 /// A ttl that the kind allows.

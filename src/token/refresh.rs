@@ -99,10 +99,17 @@ async fn trade(
         ended.push(current.access_token_id);
     }
     revoke::alone(write, ended, now).await?;
-    let wanted = Wanted { name: token.name, client_id: row.client_id.clone(), ..Wanted::default() };
+    // No session outlives the family that it ends with.
+    let end = Some(row.expires_at);
+    let wanted =
+        Wanted { name: token.name, client_id: row.client_id.clone(), max_expires_at: end, ..Wanted::default() };
     let access = issue::issue(app, write, &owner, Kind::Session, &wanted, scopes, now).await?;
     let refresh = beside(app, write, &owner, &access.held, token.scopes, Some(&row), now).await?;
     family::succeed(write, row.token_id, refresh.held.id()).await?;
+    if is_retry {
+        // Of two who traded at once, one holds the pair that has just died: it too may come again.
+        family::succeed(write, current.token_id, refresh.held.id()).await?;
+    }
     Ok(Some(Pair { access, refresh }))
 }
 

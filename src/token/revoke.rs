@@ -23,7 +23,7 @@ use crate::{
     write::{Write, write},
 };
 
-/// How many tokens may be handed in at once.
+/// How many tokens may be handed in at once; and how many one statement names, for engines allow it only so many values.
 pub const MOST_AT_ONCE: usize = 500;
 
 /// Ends one token; one that is already revoked keeps the time it was.
@@ -41,10 +41,9 @@ pub async fn these(write: &Write<'_>, tokens: Vec<Uuid>, now: Timestamp) -> Resu
 
 /// Ends these tokens and nothing besides.
 pub(super) async fn alone(write: &Write<'_>, tokens: Vec<Uuid>, now: Timestamp) -> Result<(), DbErr> {
-    if tokens.is_empty() {
-        return Ok(());
+    for some in tokens.chunks(MOST_AT_ONCE) {
+        revoke(write.txn(), token::Column::Id.is_in(some.iter().copied()).into(), now).await?;
     }
-    revoke(write.txn(), token::Column::Id.is_in(tokens.iter().copied()).into(), now).await?;
     write.changed(tokens);
     Ok(())
 }
@@ -65,18 +64,26 @@ pub async fn all_of(
 ) -> Result<u64, DbErr> {
     let theirs = Condition::all().add(owner.tokens(app.db.engine()));
     let mut kinds = kinds.to_vec();
+    let with_families = kinds.contains(&Kind::Refresh) && !kinds.contains(&Kind::Session);
     if kinds.contains(&Kind::Session) {
         kinds.push(Kind::Refresh);
-    } else if kinds.contains(&Kind::Refresh) {
-        end_families(write, theirs.clone(), now).await?;
     }
-    let theirs = theirs.add(token::Column::Kind.is_in(kinds)).add_option(spared.map(|id| token::Column::Id.ne(id)));
-    all(app, write, theirs, now).await
+    let named = theirs.clone().add(token::Column::Kind.is_in(kinds));
+    let named = named.add_option(spared.map(|id| token::Column::Id.ne(id)));
+    let working = working(app, write, named.clone(), now).await?;
+    if with_families {
+        end_families(write, theirs, now).await?;
+    }
+    all(write, named, now).await?;
+    Ok(working)
 }
 
 /// Ends every token that was issued to a client, whoever's it is; tells how many of them worked.
 pub async fn all_issued_to(app: &App, write: &Write<'_>, client_id: &str, now: Timestamp) -> Result<u64, DbErr> {
-    all(app, write, token::Column::ClientId.eq(client_id).into(), now).await
+    let theirs: Condition = token::Column::ClientId.eq(client_id).into();
+    let working = working(app, write, theirs.clone(), now).await?;
+    all(write, theirs, now).await?;
+    Ok(working)
 }
 
 /// Ends the families of all refresh tokens among these.
@@ -86,19 +93,19 @@ async fn end_families(write: &Write<'_>, which: Condition, now: Timestamp) -> Re
         .column(token::Column::Id)
         .filter(which.add(token::Column::Kind.eq(Kind::Refresh)).add(token::Column::RevokedAt.is_null()));
     let refresh: Vec<Uuid> = refresh.into_tuple().all(write.txn()).await?;
-    for some in refresh.chunks(MOST_AT_ONCE) {
-        these(write, some.to_vec(), now).await?;
-    }
-    Ok(())
+    these(write, refresh, now).await
 }
 
-async fn all(app: &App, write: &Write<'_>, which: Condition, now: Timestamp) -> Result<u64, DbErr> {
-    let theirs = which.add(token::Column::RevokedAt.is_null());
-    let all = token::Entity::find().filter(theirs.clone());
-    let working = all.clone().filter(expiry::active(now, precision(app))).count(write.txn()).await?;
-    write.changed(all.select_only().column(token::Column::Id).into_tuple().all(write.txn()).await?);
-    revoke(write.txn(), theirs, now).await?;
-    Ok(working)
+/// How many of these work.
+async fn working(app: &App, write: &Write<'_>, which: Condition, now: Timestamp) -> Result<u64, DbErr> {
+    token::Entity::find().filter(which).filter(expiry::active(now, precision(app))).count(write.txn()).await
+}
+
+async fn all(write: &Write<'_>, which: Condition, now: Timestamp) -> Result<(), DbErr> {
+    let left = which.add(token::Column::RevokedAt.is_null());
+    let ids = token::Entity::find().select_only().column(token::Column::Id).filter(left.clone());
+    write.changed(ids.into_tuple().all(write.txn()).await?);
+    revoke(write.txn(), left, now).await
 }
 
 /// Ends each of these tokens that is real: whoever holds a token may end it (RFC 7009 §2 in spirit, without a client).
@@ -108,12 +115,14 @@ pub async fn by_possession(app: &Arc<App>, tokens: &[String], now: Timestamp) ->
     let presented: Vec<_> = tokens.iter().filter_map(|text| check::parse(app, text, now)).collect();
     let ids = presented.iter().map(|presented| presented.id);
     let rows: Vec<Row> = select().filter(token::Column::Id.is_in(ids)).into_model().all(app.db.reader()).await?;
-    let possessed: Vec<_> = rows
+    let mut possessed: Vec<_> = rows
         .into_iter()
         .map(Held::from)
         .filter(|held| presented.iter().any(|it| it.id == held.id() && check::possesses(held, &it.digest, now)))
         .map(|held| held.id())
         .collect();
+    // A spent refresh token may be among the tokens no more, and its family goes on.
+    possessed.extend(family::find_all(app.db.reader(), &presented).await?.into_iter().map(|row| row.token_id));
     if possessed.is_empty() {
         return Ok(());
     }

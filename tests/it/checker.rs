@@ -379,7 +379,6 @@ async fn where_it_is_configured_memory_answers_while_the_database_is_away() {
     for (grace, status) in [(None, 503), (Some(seconds(10)), 200)] {
         let service = Service::with(|config| {
             config.check.stale_if_error = grace;
-            config.database.acquire_timeout = Duration::from_millis(100);
         })
         .await;
         let token = service.session("alice", &[Scopes::ISSUE]).await;

@@ -176,6 +176,7 @@ async fn a_purge_draws_a_bar_on_a_terminal_and_none_elsewhere() {
     let purge = format!("{} purge --database-url '{}'", env!("CARGO_BIN_EXE_daypass"), shell.url);
     let mut script = std::process::Command::new("script");
     script.args(["--quiet", "--return", "--command", &purge, "/dev/null"]).current_dir(shell.folder.path());
+    script.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     let output = run(script.env("TERM", "xterm").env("COLUMNS", "120"), "");
     let drawn = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{drawn}");

@@ -114,6 +114,19 @@ fn a_request_in_flight_is_finished_after_the_signal() {
 }
 
 #[test]
+fn half_a_request_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut served = Served::start(folder.path(), &mut daypass(folder.path()));
+    let mut stream = served.connect();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let asked = std::time::Instant::now();
+    served.signal("TERM");
+    assert!(served.wait().success());
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+}
+
+#[test]
 fn plain_http_for_others_must_be_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let refused = run(daypass(folder.path()).args(["serve", "--listen", "0.0.0.0:0"]), "");

@@ -41,8 +41,8 @@ pub const BEARER: &str = "Bearer realm=\"daypass\"";
 
 /// An error on its way out, with the headers that go with it.
 ///
-/// Its texts are written here and nowhere else: RFC 6749 §5.2 allows neither quotation marks nor backslashes in them, and what
-/// was sent is never repeated.
+/// Its texts are constants: RFC 6749 §5.2 allows neither quotation marks nor backslashes in them, and what was sent is never
+/// repeated.
 #[derive(Debug)]
 pub struct Refused {
     status: StatusCode,

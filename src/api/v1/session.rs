@@ -335,7 +335,8 @@ impl SessionApi {
 
     /// Log out
     ///
-    /// Revokes the presented token, of whatever kind.
+    /// Revokes the presented token, of whatever kind, and with it what came of the same login: its refresh token, and the
+    /// sessions that bought.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Done, ApiError> {
         revoke::one(app.0, caller.held.id(), caller.now).await?;
@@ -344,8 +345,8 @@ impl SessionApi {
 
     /// Log out everywhere
     ///
-    /// Revokes the caller's tokens of the named kinds, the presented one among them. A login that began before does not
-    /// complete after.
+    /// Revokes the caller's tokens of the named kinds, the presented one among them. Refresh tokens end with `session`, and
+    /// the sessions that a refresh token bought end with `refresh`. A login that began before does not complete after.
     #[oai(path = "/logout-all", method = "post", operation_id = "logoutAll")]
     async fn logout_all(
         &self,
@@ -371,7 +372,7 @@ impl SessionApi {
 
     /// Change my password
     ///
-    /// Revokes every other session of the user. A password is good enough from 8 characters, off the list of common
+    /// Revokes every other session of the user, and every refresh token. A password is good enough from 8 characters, off the list of common
     /// ones, and hard enough to guess; a refusal says why.
     #[oai(path = "/me/password", method = "put", operation_id = "changePassword")]
     async fn change_password(

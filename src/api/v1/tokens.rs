@@ -268,7 +268,8 @@ impl TokensApi {
 
     /// Revoke a token
     ///
-    /// It never works again. Revoking it twice is no error.
+    /// It never works again. Revoking it twice is no error. A refresh token ends with all that came of the same login, and so
+    /// does a session that has one.
     #[oai(path = "/:id", method = "delete", operation_id = "revokeToken")]
     async fn revoke(
         &self,
@@ -284,8 +285,8 @@ impl TokensApi {
 
     /// Revoke leaked tokens
     ///
-    /// For whoever finds tokens where they should not be: up to 500 at once, without logging in. The answer tells nothing
-    /// about them.
+    /// For whoever finds tokens where they should not be: up to 500 at once, without logging in; each ends with its family, if
+    /// it is of one. The answer tells nothing about them.
     #[oai(path = "/revoke", method = "post", operation_id = "revokeByPossession")]
     async fn revoke_by_possession(
         &self,

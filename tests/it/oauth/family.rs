@@ -6,12 +6,12 @@ use daypass::{
     config::AtLimit,
     maintenance::{self, Manner, job::Job},
 };
-use entity::{maintenance_run::Trigger, refresh_token};
+use entity::{maintenance_run::Trigger, refresh_token, token};
 use poem::http::Method;
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use serde_json::json;
 
-use crate::support::{PASSWORD, Service, days, seconds};
+use crate::support::{PASSWORD, Service, database::Database, days, rows, seconds};
 
 /// The grace, as it is by default.
 const GRACE: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ async fn maintain(service: &Service) {
     }
 }
 
-async fn rows(service: &Service) -> u64 {
+async fn on_record(service: &Service) -> u64 {
     refresh_token::Entity::find().count(service.app.db.reader()).await.unwrap()
 }
 
@@ -119,6 +119,76 @@ async fn retries_are_forgiven_as_often_as_answers_are_lost() {
     service.traded(&pair.1).await;
 }
 
+/// Two windows of one browser trade at once, and go on with what each was given.
+#[tokio::test]
+async fn who_holds_the_pair_that_died_by_a_retry_may_come_again_too() {
+    let service = start().await;
+    let (_, first) = service.login_with_refresh("alice").await;
+    let (_, lost) = service.traded(&first).await;
+    let (_, kept) = service.traded(&first).await;
+    let (_, again) = service.traded(&lost).await;
+    let (access, newest) = service.traded(&kept).await;
+    service.check(&access).await.is(200);
+    service.advance(GRACE);
+    service.refresh(&again).await.is_error(400, "invalid_grant");
+    service.refresh(&newest).await.is_error(400, "invalid_grant");
+    service.check(&access).await.is(401);
+}
+
+/// An engine takes only so many values in one statement, and whoever holds a refresh token may trade it as often as they like.
+#[tokio::test]
+async fn a_family_of_any_size_ends() {
+    let service = Service::on(Database::in_a_file(), |_| ()).await;
+    service.user("alice", &["read"]).await;
+    let (session, first) = service.login_with_refresh("alice").await;
+    let head = refresh_token::Entity::find().one(service.app.db.reader()).await.unwrap().unwrap();
+    let (writer, end) = (service.app.db.writer(), service.now().plus_seconds(3600));
+    for _ in 0..66 {
+        let tokens: Vec<_> = (0..500).map(|_| rows::a_token(end)).collect();
+        let members = tokens.iter().map(|token| refresh_token::Model {
+            token_id: daypass::id::new(service.now()),
+            access_token_id: token.id,
+            ..head.clone()
+        });
+        let members: Vec<_> = members.map(|row| row.into_active_model().reset_all()).collect();
+        refresh_token::Entity::insert_many(members).exec_without_returning(writer).await.unwrap();
+        let tokens: Vec<_> = tokens.into_iter().map(|row| row.into_active_model().reset_all()).collect();
+        token::Entity::insert_many(tokens).exec_without_returning(writer).await.unwrap();
+    }
+    service.post("/v1/logout", Some(&session), json!({})).await.is(204);
+    let unrevoked = token::Entity::find().filter(token::Column::RevokedAt.is_null()).count(writer).await.unwrap();
+    assert_eq!(unrevoked, 0);
+    service.refresh(&first).await.is_error(400, "invalid_grant");
+}
+
+/// What it ends with must still be on record when it ends.
+#[tokio::test]
+async fn no_session_outlives_its_family() {
+    let service = Service::with(|config| {
+        config.tokens.refresh.ttl = seconds(3600);
+        config.tokens.refresh.max_lifetime = seconds(7200);
+    })
+    .await;
+    service.user("alice", &["read"]).await;
+    let login = service.login("alice", json!({ "refresh": true })).await;
+    let end = "2026-11-24T11:00:00.000Z";
+    assert_eq!((login.member("expires_at"), login.member("max_expires_at")), (json!(end), json!(end)));
+    service.advance(seconds(1800));
+    let (access, _) = service.traded(&login.text_of("refresh_token")).await;
+    assert_eq!(service.check(&access).await.member("max_expires_at"), end);
+    let alone = service.login("alice", json!({})).await.member("max_expires_at");
+    assert_eq!(alone, "2026-12-24T09:30:00.000Z", "a session without a refresh token has its own end");
+}
+
+#[tokio::test]
+async fn logging_out_of_refresh_tokens_tells_how_many_worked() {
+    let service = start().await;
+    let (session, _) = service.login_with_refresh("alice").await;
+    let answer = service.post("/v1/logout-all?kinds=refresh", Some(&session), json!({})).await;
+    assert_eq!(answer.is(200).member("revoked"), 1);
+    service.check(&session).await.is(401);
+}
+
 #[tokio::test]
 async fn a_retry_is_none_after_the_grace() {
     let service = start().await;
@@ -199,10 +269,10 @@ async fn no_purge_makes_a_copy_pass() {
     service.advance(days(3));
     maintain(&service).await;
     service.refresh(&next).await.is_error(400, "invalid_grant");
-    assert_eq!(rows(&service).await, 5);
+    assert_eq!(on_record(&service).await, 5);
     service.advance(days(13));
     maintain(&service).await;
-    assert_eq!(rows(&service).await, 0, "nothing is kept beyond the end of the family");
+    assert_eq!(on_record(&service).await, 0, "nothing is kept beyond the end of the family");
     service.refresh(&next).await.is_error(400, "invalid_grant");
     service.refresh(&first).await.is_error(400, "invalid_grant");
 }

@@ -127,6 +127,11 @@ pub fn checked(status: StatusCode, took: Duration) {
     }
 }
 
+/// A certificate is served that ends then.
+pub fn certificate(ends: Timestamp) {
+    metrics::gauge!("daypass_tls_certificate_not_after_timestamp_seconds").set(seconds(ends.millis()));
+}
+
 /// A batch of a job was carried out.
 pub fn batch(job: &str, took: Duration) {
     metrics::histogram!("daypass_maintenance_batch_duration_seconds", "task" => job.to_owned()).record(took);

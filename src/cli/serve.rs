@@ -18,7 +18,8 @@ use crate::{
     config::Config,
     db,
     error::Error,
-    server, telemetry,
+    server::{self, tls::Tls},
+    telemetry,
 };
 
 /// Holds the password of the first user; it is no configuration key, for it must not be printed with them.
@@ -60,7 +61,9 @@ impl Serve {
         self.refuse_exposure(&config)?;
         telemetry::log(&config.log);
         telemetry::count();
-        let app = App::open(config, Clock::System).await?;
+        let clock = Clock::System;
+        let tls = Tls::load(&config.tls, clock.now()).await.map_err(|error| Failure::Usage(error.to_string()))?;
+        let app = App::open(config, clock).await?;
         if !self.no_migrate {
             db::migrate::up(&app.db).await?;
         }
@@ -71,22 +74,24 @@ impl Serve {
             address = %listener.local_addr()?,
             database = crate::config::without_password(&app.config.database_url),
             version = env!("CARGO_PKG_VERSION"),
+            tls = tls.is_some(),
             "listening"
         );
         if oauth::metadata::issuer(&app).is_none() {
             tracing::warn!("public_url is not set, so OAuth clients find no metadata here");
         }
-        server::run(app, listener, stop_signal()?).await?;
+        server::run(app, listener, tls, stop_signal()?).await?;
         Ok(())
     }
 
     /// Tokens in plain HTTP are for whoever listens: on an address that others reach, somebody must have wanted that.
     fn refuse_exposure(&self, config: &Config) -> Result<(), Failure> {
-        let exposed = !config.listen.ip().is_loopback();
+        let exposed = !config.listen.ip().is_loopback() && !config.tls.is_on();
         if exposed && !self.insecure_plain_http && config.trusted_proxies.is_empty() {
             return Err(Failure::Usage(format!(
-                "listen = \"{}\" is not a loopback address, and tokens would travel in plain HTTP; put a proxy that \
-                 speaks TLS in front and name it in trusted_proxies, or say --insecure-plain-http",
+                "listen = \"{}\" is not a loopback address, and tokens would travel in plain HTTP; set tls.certificate \
+                 and tls.key, or put a proxy that speaks TLS in front and name it in trusted_proxies, or say \
+                 --insecure-plain-http",
                 config.listen
             )));
         }

@@ -176,14 +176,21 @@ pub enum Durability {
     Normal,
 }
 
-/// Files for serving HTTPS. Reserved: setting either is an error until this version can do it.
+/// The files that HTTPS is served with, looked at again every few seconds; without them it is plain HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// Path of the certificate chain, PEM.
+    /// Path of the certificate and those between it and a root, in that order, PEM.
     pub certificate: String,
     /// Path of its private key, PEM.
     pub key: String,
+}
+
+impl Tls {
+    /// Whether HTTPS is served.
+    pub fn is_on(&self) -> bool {
+        !self.certificate.is_empty()
+    }
 }
 
 /// What tokens look like, and how long each kind lasts.

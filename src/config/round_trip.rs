@@ -155,6 +155,12 @@ fn logs() -> impl Strategy<Value = Log> {
     (format, level).prop_map(|(format, level)| Log { format, level })
 }
 
+fn tls() -> impl Strategy<Value = Tls> {
+    let path = "[^\\p{Cc}]{1,20}";
+    let files = (path, path).prop_map(|(certificate, key)| Tls { certificate, key });
+    prop_oneof![Just(Tls::default()), files]
+}
+
 fn oauth() -> impl Strategy<Value = Oauth> {
     let strategy = (any::<bool>(), millis(0..1_000_000));
     strategy.prop_map(|(password_grant, refresh_grace)| Oauth { password_grant, refresh_grace })
@@ -172,9 +178,10 @@ fn configs() -> impl Strategy<Value = Config> {
         public_url,
         database_url,
         proptest::collection::vec(network, 0..3),
+        tls(),
     );
     let sections = (databases(), tokens(), checks(), passwords(), oauth(), limits(), maintenance(), logs());
-    (edges, sections).prop_map(|((listen, public_url, database_url, trusted_proxies), sections)| {
+    (edges, sections).prop_map(|((listen, public_url, database_url, trusted_proxies, tls), sections)| {
         let (database, tokens, check, passwords, oauth, limits, maintenance, log) = sections;
         Config {
             listen,
@@ -182,7 +189,7 @@ fn configs() -> impl Strategy<Value = Config> {
             database_url,
             trusted_proxies,
             database,
-            tls: Tls::default(),
+            tls,
             tokens,
             check,
             passwords,

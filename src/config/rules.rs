@@ -84,11 +84,17 @@ fn database(database: &Database) -> Verdict {
     at_least("database.idle_timeout", database.idle_timeout.unwrap_or(SECOND), SECOND)
 }
 
-/// An operator who sets these counts on them: silence would be plain HTTP.
+/// An operator who sets one counts on both: half of it must not be plain HTTP.
 fn tls(tls: &Tls) -> Verdict {
-    let right = "\"\": TLS is not available in this version yet, a proxy in front has to do it";
-    require(tls.certificate.is_empty(), "tls.certificate", right)?;
-    require(tls.key.is_empty(), "tls.key", right)
+    let files = [("tls.certificate", &tls.certificate), ("tls.key", &tls.key)];
+    for (key, path) in files {
+        require(!path.contains(char::is_control), key, "the path of a file, on one line")?;
+    }
+    let half = tls.certificate.is_empty() != tls.key.is_empty();
+    for ((key, path), (other, _)) in files.into_iter().zip(files.into_iter().rev()) {
+        require(!(half && path.is_empty()), key, &format!("the path of a file in PEM, for {other} is set"))?;
+    }
+    Ok(())
 }
 
 fn tokens(tokens: &Tokens) -> Verdict {
@@ -245,11 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_refused_as_not_available_yet() {
-        for key in ["tls.certificate", "tls.key"] {
-            refuses(key, &["'x.pem'"]);
-            let broken = check_file(&format!("{key} = 'x.pem'")).unwrap_err();
-            assert!(broken.right.contains("TLS is not available in this version yet"), "{}", broken.right);
+    fn tls_takes_two_files() {
+        assert!(check_file("[tls]\ncertificate = 'x.pem'\nkey = 'y.pem'").is_ok());
+        for (key, other) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
+            allows(key, &["''"]);
+            refuses(key, &[r#""x\ny.pem""#]);
+            let broken = check_file(&format!("{other} = 'x.pem'")).unwrap_err();
+            assert_eq!(broken.key, key);
+            assert_eq!(broken.right, format!("the path of a file in PEM, for {other} is set"));
         }
     }
 

@@ -1,13 +1,16 @@
-//! One connection: HTTP/1.1, one request after the other.
+//! One connection: HTTP/1.1, one request after the other, in TLS or not.
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::overdue::Doing;
+use super::{overdue::Doing, tls::Tls};
 use crate::api::Front;
 
 /// The longest head of a request, in bytes: proxies and browsers keep below 8 to 16 KiB.
@@ -17,6 +20,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 pub(super) async fn answer(
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<&Tls>,
     front: &Front,
     doing: &Doing,
     stopping: &CancellationToken,
@@ -26,6 +30,39 @@ pub(super) async fn answer(
         tracing::debug!(%error, "a connection ended before it began");
         return;
     }
+    match tls {
+        None => answer_over(stream, peer, front, doing, stopping).await,
+        // In a box, so that a connection without TLS does not carry the room that TLS takes.
+        Some(tls) => Box::pin(answer_in_tls(stream, peer, tls, front, doing, stopping)).await,
+    }
+}
+
+async fn answer_in_tls(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: &Tls,
+    front: &Front,
+    doing: &Doing,
+    stopping: &CancellationToken,
+) {
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream) => accepted,
+        // No request is under way yet.
+        () = stopping.cancelled() => return,
+    };
+    match accepted {
+        Ok(stream) => answer_over(stream, peer, front, doing, stopping).await,
+        Err(error) => tracing::debug!(%error, %peer, "no TLS with who connected"),
+    }
+}
+
+async fn answer_over(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    front: &Front,
+    doing: &Doing,
+    stopping: &CancellationToken,
+) {
     let service = service_fn(|request| async move {
         doing.answers();
         let response = front.answer(request, peer).await;

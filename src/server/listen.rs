@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{connection, overdue::Connections};
+use super::{connection, overdue::Connections, tls::Tls};
 use crate::api::Front;
 
 /// How long those may take once the service was told to stop who are not being answered: who sends half a request, or does not
@@ -23,17 +23,24 @@ const BACK_OFF: Duration = Duration::from_millis(200);
 /// Answers on a socket until `stop` completes; then takes no more, and lets those under way finish.
 ///
 /// At most `most` connections are open at a time; others wait in the socket's queue until one ends.
-pub(super) async fn serve(listener: TcpListener, front: Front, most: usize, stop: impl Future<Output = ()>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    front: Front,
+    most: usize,
+    stop: impl Future<Output = ()>,
+) {
     let (front, slots) = (Arc::new(front), Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
     let (connections, under_way, stopping) = (Connections::default(), TaskTracker::new(), CancellationToken::new());
     let taking = async {
         while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
             let (stream, peer) = accept(&listener).await;
-            let (front, stopping, doing) = (Arc::clone(&front), stopping.clone(), connections.begin());
+            let (tls, front) = (tls.clone(), Arc::clone(&front));
+            let (stopping, doing) = (stopping.clone(), connections.begin());
             let answering = {
                 let doing = doing.clone();
                 under_way.spawn(async move {
-                    connection::answer(stream, peer, &front, &doing, &stopping).await;
+                    connection::answer(stream, peer, tls.as_deref(), &front, &doing, &stopping).await;
                     drop(slot);
                 })
             };

@@ -3,12 +3,14 @@
 //! - this file: the order in which all of it begins and ends;
 //! - `background`: what runs beside the answering of requests, whoever answers them;
 //! - `listen`, `connection`: from the socket to a request;
-//! - `overdue`: connections that hold a place and do nothing with it.
+//! - `overdue`: connections that hold a place and do nothing with it;
+//! - `tls`: the certificate, and the same anew when its file changes.
 
 mod background;
 mod connection;
 mod listen;
 mod overdue;
+pub mod tls;
 
 use std::{future::Future, io, sync::Arc};
 
@@ -16,13 +18,26 @@ use tokio::net::TcpListener;
 
 pub use background::Background;
 
-use crate::{api::Front, app::App};
+use crate::{api::Front, app::App, server::tls::Tls};
 
-/// Serves on a socket that the caller bound, until `shutdown` completes; then stops accepting, finishes what is in
+/// Serves on a socket that the caller bound, in TLS if there is a certificate, until `shutdown` completes; then stops accepting, finishes what is in
 /// flight and the purge's batch in hand, and closes the database.
-pub async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn run(
+    app: Arc<App>,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let background = Background::start(&app).await?;
-    listen::serve(listener, Front::new(&app), app.config.limits.max_connections, shutdown).await;
+    let tls = tls.map(Arc::new);
+    let looking = tls.clone().map(|tls| (tls, app.clock.clone()));
+    let looking = tokio::spawn(async move {
+        if let Some((tls, clock)) = looking {
+            tls.keep_looking(&clock).await;
+        }
+    });
+    listen::serve(listener, tls, Front::new(&app), app.config.limits.max_connections, shutdown).await;
+    looking.abort();
     tracing::info!("stopping");
     background.stop().await;
     app.db.close().await;

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::{task::AbortHandle, time::MissedTickBehavior};
 
-/// For so many seconds a connection may take to send the head of its first request.
+/// For so many seconds a connection may take until the head of its first request is there, TLS's handshake included.
 const TO_BEGIN: u32 = 10;
 /// For so many from one answer to the next request, both the reading of that answer and the head of that request included.
 /// Longer than the minute for which proxies keep connections: a proxy whose connection is closed while it sends has to tell

@@ -33,5 +33,6 @@ mod revoke;
 mod secrets;
 mod service;
 mod support;
+mod tls;
 mod tokens;
 mod users;

@@ -12,7 +12,7 @@ use poem::{
     web::{LocalAddr, RemoteAddr},
 };
 
-use super::{client_address, shell, v1::check::is_check};
+use super::{client_address, host, shell, v1::check::is_check};
 use crate::app::App;
 
 /// The body of an answer: at hand whole, or the framework's.
@@ -34,13 +34,15 @@ impl Front {
     ///
     /// A check is not made a request of the framework's before: that would take longer than the check.
     pub async fn answer(&self, request: http::Request<Incoming>, peer: SocketAddr) -> http::Response<AnswerBody> {
-        if is_check(request.uri().path()) {
-            let asked = shell::Asked {
-                method: request.method(),
-                uri: request.uri(),
-                headers: request.headers(),
-                peer: peer.ip().to_canonical(),
-            };
+        let asked = shell::Asked {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            peer: peer.ip().to_canonical(),
+        };
+        if let Err(error) = host::check(request.version(), request.headers()) {
+            shell::refused(&self.app, asked, &error).map(|body| Either::Left(Full::new(body)))
+        } else if is_check(request.uri().path()) {
             shell::checked(&self.app, asked).await.map(|body| Either::Left(Full::new(body)))
         } else {
             // In a box, so that a check does not carry the room that everything else takes.

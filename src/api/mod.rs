@@ -7,6 +7,7 @@ pub mod client_address;
 pub mod django;
 pub mod form;
 mod front;
+mod host;
 pub mod json;
 pub mod oauth;
 pub mod openapi;

@@ -32,6 +32,8 @@ use super::{
 use crate::{app::App, error::Error, telemetry};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The pattern of what has none.
+const NO_ROUTE: &str = "(none)";
 
 /// Answers a request whatever happens inside.
 pub async fn shell<E: Endpoint>(next: Arc<E>, app: Arc<App>, request: Request) -> poem::Result<Response> {
@@ -52,7 +54,7 @@ pub async fn shell<E: Endpoint>(next: Arc<E>, app: Arc<App>, request: Request) -
     Ok(response)
 }
 
-/// What a check looks at of a request, whoever brought it.
+/// What is looked at of a request ahead of all routing, whoever brought it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// Any.
@@ -89,6 +91,16 @@ pub async fn checked(app: &App, asked: Asked<'_>) -> http::Response<Bytes> {
     response
 }
 
+/// Answers a request that is refused before it is known what it asks for.
+pub fn refused(app: &App, asked: Asked<'_>, error: &ApiError) -> http::Response<Bytes> {
+    let (request_id, mut response) = (request_id(asked.headers), error.to_http());
+    headers(response.headers_mut(), request_id.clone());
+    telemetry::answered(asked.method, NO_ROUTE, response.status(), Duration::ZERO);
+    let client = client_address::behind(asked.peer, asked.headers, &app.config.trusted_proxies);
+    log(&request_id, asked.method, NO_ROUTE, response.status(), Duration::ZERO, client);
+    response
+}
+
 fn span(request_id: &HeaderValue) -> tracing::Span {
     tracing::info_span!("request", request_id = request_id.to_str().unwrap_or_default())
 }
@@ -108,7 +120,7 @@ fn log(request_id: &HeaderValue, method: &Method, route: &str, status: StatusCod
 /// The pattern of the route, with `{id}` for what stands for one: the framework calls that `:param0`.
 fn route(response: &Response) -> Cow<'static, str> {
     match response.data::<PathPattern>().map(|pattern| &*pattern.0) {
-        None | Some("") => Cow::Borrowed("(none)"),
+        None | Some("") => Cow::Borrowed(NO_ROUTE),
         Some(pattern) => Cow::Owned(pattern.replace(":param0", "{id}")),
     }
 }
@@ -153,6 +165,20 @@ async fn limit_body(app: &App, mut request: Request, path: &str) -> Result<Reque
     }
     let limits = &app.config.limits;
     let most = usize::try_from(limits.max_body).unwrap_or(usize::MAX);
+    let too_long = || {
+        let detail = format!("The body is longer than {most} bytes.");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, detail).header(header::CONNECTION, "close")
+    };
+    // Who says beforehand how much it is, and perhaps waits to be told to go on, need not send it.
+    if announced(request.headers()).is_some_and(|length| length > limits.max_body) {
+        return Err(too_long());
+    }
+    if is_coded(request.headers()) {
+        let detail = "Content-Encoding must be left out: a body is read as it was sent.";
+        return Err(
+            ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).header(header::ACCEPT_ENCODING, "identity")
+        );
+    }
     let body = request.take_body();
     let read = tokio::time::timeout(limits.request_timeout, body.into_bytes_limit(most)).await;
     match read {
@@ -160,16 +186,23 @@ async fn limit_body(app: &App, mut request: Request, path: &str) -> Result<Reque
             request.set_body(Body::from_bytes(bytes));
             Ok(request)
         }
-        Ok(Err(ReadBodyError::PayloadTooLarge)) => {
-            let detail = format!("The body is longer than {most} bytes.");
-            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, detail).header(header::CONNECTION, "close"))
-        }
+        Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(too_long()),
         Ok(Err(_)) => Err(ApiError::new(StatusCode::BAD_REQUEST, "The body did not arrive whole.")),
         Err(_) => {
             let detail = format!("The body did not arrive within {}.", seconds(limits.request_timeout));
             Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, detail).header(header::CONNECTION, "close"))
         }
     }
+}
+
+/// How long the body is by its own account; that it is a number was seen to before.
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether the body is compressed (RFC 9110 §8.4): what it would grow to nobody knows.
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn seconds(duration: Duration) -> String {

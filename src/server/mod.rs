@@ -30,14 +30,14 @@ pub async fn run(
 ) -> io::Result<()> {
     let background = Background::start(&app).await?;
     let tls = tls.map(Arc::new);
-    let looking = tls.clone().map(|tls| (tls, app.clock.clone()));
-    let looking = tokio::spawn(async move {
-        if let Some((tls, clock)) = looking {
-            tls.keep_looking(&clock).await;
-        }
+    let looking = tls.clone().map(|tls| {
+        let clock = app.clock.clone();
+        tokio::spawn(async move { tls.keep_looking(&clock).await })
     });
     listen::serve(listener, tls, Front::new(&app), app.config.limits.max_connections, shutdown).await;
-    looking.abort();
+    if let Some(looking) = looking {
+        looking.abort();
+    }
     tracing::info!("stopping");
     background.stop().await;
     app.db.close().await;

@@ -13,6 +13,7 @@ mod connections;
 mod django;
 mod expiry;
 mod galera;
+mod http_surface;
 mod lease;
 mod left_out;
 mod limits;

@@ -56,6 +56,11 @@ impl Served {
         served
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn stdout(&self) -> String {
         std::fs::read_to_string(self.folder.join("stdout")).unwrap()
     }

@@ -32,6 +32,26 @@ async fn swagger_ui_is_served_from_here_and_kept_by_the_browser() {
     assert_eq!((again.is(304).text.as_str(), again.header("content-security-policy").is_empty()), ("", false));
 }
 
+/// Compressed once, and not for each who asks: that would take longer than a thousand checks.
+#[tokio::test]
+async fn files_are_compressed_for_those_who_say_so() {
+    let service = Service::start().await;
+    let get = async |accept: &str| service.bytes("/docs/swagger-ui.js", &[("accept-encoding", accept)]).await;
+    let (plain, whole) = get("identity").await;
+    assert!(!plain.contains_key("content-encoding") && plain["vary"] == "Accept-Encoding");
+    for accept in ["gzip", "deflate, GZIP;q=0.5, br"] {
+        let (headers, gzipped) = get(accept).await;
+        assert_eq!((&headers["content-encoding"], &headers["etag"]), (&"gzip".parse().unwrap(), &plain["etag"]));
+        assert!(gzipped.len() < whole.len() / 2);
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*gzipped), &mut text).unwrap();
+        assert!(text == whole, "{accept}");
+    }
+    for accept in ["", "br", "gzip;q=0", "gzip; q=0.000", "xgzip"] {
+        assert!(!get(accept).await.0.contains_key("content-encoding"), "{accept}");
+    }
+}
+
 #[tokio::test]
 async fn the_document_is_served_as_json_and_yaml() {
     let service = Service::start().await;

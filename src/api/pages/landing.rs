@@ -1,12 +1,14 @@
 //! The landing page, at `/`.
 
+use std::sync::LazyLock;
+
 use poem::{IntoResponse, Request, Response};
 use poem_openapi::{
     ApiResponse, OpenApi,
     registry::{MetaResponses, Registry},
 };
 
-use super::asset::{HTML, asset};
+use super::asset::{Asset, HTML};
 
 /// The landing page. It is an undocumented operation because the router gives `/` to whoever has everything below it.
 #[derive(Debug)]
@@ -19,7 +21,8 @@ pub struct Undocumented(Response);
 impl LandingPage {
     #[oai(path = "/", method = "get", hidden = true)]
     async fn index(&self, request: &Request) -> Undocumented {
-        Undocumented(asset(request, HTML, include_str!("index.html")))
+        static PAGE: LazyLock<Asset> = LazyLock::new(|| Asset::new(HTML, include_str!("index.html")));
+        Undocumented(PAGE.answer(request))
     }
 }
 

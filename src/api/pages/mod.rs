@@ -5,13 +5,10 @@ pub mod landing;
 
 use std::sync::LazyLock;
 
-use poem::{
-    Endpoint, EndpointExt, Response, Route, RouteMethod, endpoint::make_sync, get, http::StatusCode,
-    middleware::Compression,
-};
+use poem::{Route, RouteMethod, endpoint::make_sync, get, http::StatusCode};
 
 use super::openapi;
-use asset::{HTML, asset};
+use asset::{Asset, HTML};
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -38,30 +35,27 @@ pub fn routes() -> Route {
         .at("/favicon.ico", get(make_sync(|_| StatusCode::NO_CONTENT)))
 }
 
-/// The Swagger UI page and its files, compressed: the script alone is 1.4 MB.
-fn docs() -> impl Endpoint<Output = Response> {
+/// The Swagger UI page and its files: the script alone is 1.4 MB.
+fn docs() -> Route {
     Route::new()
         .at("/", file(HTML, || include_str!("docs.html")))
         .at("/swagger-ui.js", file(JAVASCRIPT, || swagger_part("<script charset=\"UTF-8\">", "</script>\n</head>")))
         .at("/swagger-ui.css", file(CSS, || swagger_part("<style charset=\"UTF-8\">", "</style>")))
-        .with(Compression::new())
-        .map_to_response()
 }
 
-/// The console and the library that draws its charts, compressed. Its licence goes where it goes.
-fn console() -> impl Endpoint<Output = Response> {
+/// The console and the library that draws its charts. Its licence goes where it goes.
+fn console() -> Route {
     const CHARTS: &str =
         concat!("/*!\n", include_str!("vendor/uplot.LICENSE"), "*/\n", include_str!("vendor/uplot.js"));
     Route::new()
         .at("/", file(HTML, || include_str!("console.html")))
         .at("/uplot.js", file(JAVASCRIPT, || CHARTS))
         .at("/uplot.css", file(CSS, || include_str!("vendor/uplot.css")))
-        .with(Compression::new())
-        .map_to_response()
 }
 
 fn file(content_type: &'static str, text: fn() -> &'static str) -> RouteMethod {
-    get(make_sync(move |request| asset(&request, content_type, text())))
+    let file = LazyLock::new(move || Asset::new(content_type, text()));
+    get(make_sync(move |request| file.answer(&request)))
 }
 
 /// A part of the page that poem-openapi carries Swagger UI in: taken out of it, scripts can be files, which the content

@@ -198,6 +198,17 @@ impl Service {
         answer.check_what_is_always_true();
         answer
     }
+
+    /// Gets what may be no text.
+    pub async fn bytes(&self, path: &str, headers: &[(&str, &str)]) -> (HeaderMap, Vec<u8>) {
+        let mut request = Request::builder().uri(path.parse().unwrap());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.endpoint.get_response(request.finish()).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        (response.headers().clone(), response.into_body().into_vec().await.unwrap())
+    }
 }
 
 fn authorization(token: Option<&str>) -> Vec<(&'static str, String)> {

@@ -69,7 +69,7 @@ impl Serve {
         }
         require_schema(&app).await?;
         first_admin(&app).await?;
-        let listener = bind(app.config.listen).await?;
+        let listener = bind(app.config.listen)?;
         tracing::info!(
             address = %listener.local_addr()?,
             database = crate::config::without_password(&app.config.database_url),
@@ -99,9 +99,8 @@ impl Serve {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| Failure::Other(format!("cannot listen on {address}: {error}")))
+fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    server::bind(address).map_err(|error| Failure::Other(format!("cannot listen on {address}: {error}")))
 }
 
 /// Makes the first user of a new database. A password that is made up is printed here, once, and is no log line.

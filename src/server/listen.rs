@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
     time::timeout,
 };
@@ -19,6 +19,23 @@ const LINGER: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(18);
 /// How long to wait when no connection can be taken, as when the process is out of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(200);
+
+/// How much of an answer the system takes off our hands, in bytes; it doubles that. Left to itself it takes megabytes: a thousand
+/// clients that ask for a large file and do not read it would use up all the memory that the system has for TCP.
+const SEND_BUFFER: u32 = 64 * 1024;
+/// How many connections the system holds that have not been taken yet.
+const BACKLOG: u32 = 1024;
+
+/// A socket that listens, for `serve`; connections have from it what is set here.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // So that one can be started where another has just ended.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Answers on a socket until `stop` completes; then takes no more, and lets those under way finish.
 ///

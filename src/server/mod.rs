@@ -14,6 +14,7 @@ pub mod tls;
 
 use std::{future::Future, io, sync::Arc};
 
+pub use listen::bind;
 use tokio::net::TcpListener;
 
 pub use background::Background;

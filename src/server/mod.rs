@@ -3,11 +3,13 @@
 //! - this file: the order in which all of it begins and ends;
 //! - `background`: what runs beside the answering of requests, whoever answers them;
 //! - `listen`, `connection`: from the socket to a request;
+//! - `descriptors`: how many connections the system lets us have;
 //! - `overdue`: connections that hold a place and do nothing with it;
 //! - `tls`: the certificate, and the same anew when its file changes.
 
 mod background;
 mod connection;
+mod descriptors;
 mod listen;
 mod overdue;
 pub mod tls;
@@ -30,12 +32,13 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let background = Background::start(&app).await?;
+    let most = descriptors::connections(app.config.limits.max_connections);
     let tls = tls.map(Arc::new);
     let looking = tls.clone().map(|tls| {
         let clock = app.clock.clone();
         tokio::spawn(async move { tls.keep_looking(&clock).await })
     });
-    listen::serve(listener, tls, Front::new(&app), app.config.limits.max_connections, shutdown).await;
+    listen::serve(listener, tls, Front::new(&app), most, shutdown).await;
     if let Some(looking) = looking {
         looking.abort();
     }

@@ -427,13 +427,8 @@ fn head_and_options_everywhere() {
 #[test]
 fn without_descriptors_it_waits_and_then_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let plain = daypass(folder.path());
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -n 40 && exec \"$0\"", env!("CARGO_BIN_EXE_daypass")]);
-    limited.current_dir(folder.path()).env_clear();
-    limited
-        .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .env("DAYPASS_ADMIN_PASSWORD", PASSWORD);
+    let mut limited = limited(folder.path(), "-n 40");
+    limited.env("DAYPASS_ADMIN_PASSWORD", PASSWORD);
     let served = Served::start(folder.path(), &mut limited);
     let login = json_of(&served.post_json("/v1/login", &json!({ "username": "admin", "password": PASSWORD })));
     let check = format!("GET /v1/check HTTP/1.1\r\nAuthorization: Bearer {}", login["token"].as_str().unwrap());
@@ -454,6 +449,31 @@ fn without_descriptors_it_waits_and_then_goes_on() {
     assert!(served.request(&check, "").starts_with("HTTP/1.1 200"));
     let login = served.post_json("/v1/login", &json!({ "username": "admin", "password": PASSWORD }));
     assert!(login.starts_with("HTTP/1.1 200"), "{login}");
+}
+
+/// A limit that a process may raise itself is no limit.
+#[test]
+fn it_takes_all_the_descriptors_that_it_may_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), &mut limited(folder.path(), "-S -n 64"));
+    let mut open: Vec<_> = (0..200).map(|_| served.connect()).collect();
+    for stream in &mut open {
+        stream.write_all(HIDDEN.as_bytes()).unwrap();
+        stream.read_exact(&mut [0; 12]).unwrap();
+    }
+    drop(served);
+    let served = Served::start(folder.path(), &mut limited(folder.path(), "-n 400"));
+    served.until(|| served.stderr().contains("\"allowed\":300,\"descriptors\":400").then_some(()));
+}
+
+/// The program with a limit on what it may open.
+fn limited(folder: &Path, limit: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit {limit} && exec \"$0\""), env!("CARGO_BIN_EXE_daypass")]);
+    command.current_dir(folder).env_clear();
+    let environment = daypass(folder);
+    command.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
 }
 
 /// What it has used of processors, in hundredths of a second.

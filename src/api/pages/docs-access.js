@@ -16,12 +16,13 @@ export function mend(root, close) {
   function dialog() {
     const box = root.querySelector('.modal-ux');
     if (box && !opener) {
-      opener = document.activeElement;
+      // Where it is not one of the page's own, the browser has not moved the focus yet, or a redrawing took it away.
+      opener = root.contains(document.activeElement) ? document.activeElement : root.querySelector('.btn.authorize');
       box.setAttribute('role', 'dialog');
       box.setAttribute('aria-label', box.querySelector('h3').textContent);
       box.querySelector('input, button').focus();
     } else if (!box && opener) {
-      opener.focus();
+      (opener.isConnected ? opener : root.querySelector('.btn.authorize')).focus();
       opener = null;
     }
   }

@@ -1,6 +1,9 @@
 //! What everything below HTTP needs: the databases, the clock, the settings. It knows no HTTP.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use crate::{
     account::{
@@ -32,6 +35,8 @@ pub struct App {
     pub turns: Turns,
     /// What maintenance is doing.
     pub maintenance: Maintenance,
+    /// Whether the service was told to stop: what comes is answered still, and had better go elsewhere.
+    pub stopping: AtomicBool,
     /// This process among others on the same database, for people: host name and process id.
     pub replica: String,
 }
@@ -72,8 +77,8 @@ impl App {
         };
         let hasher = Hasher::start(cost, passwords.concurrency)?;
         let checker = Checker::new(&config.check, &db, &clock);
-        let (turns, replica) = (Turns::default(), replica_name());
-        Ok(Arc::new(Self { config, clock, db, checker, hasher, turns, maintenance, replica }))
+        let (turns, stopping, replica) = (Turns::default(), AtomicBool::new(false), replica_name());
+        Ok(Arc::new(Self { config, clock, db, checker, hasher, turns, maintenance, stopping, replica }))
     }
 }
 

@@ -1,6 +1,9 @@
 //! What the server asks: checks are answered here, ahead of all routing, and the rest by the framework.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use http_body_util::{Either, Full, combinators::BoxBody};
@@ -28,6 +31,11 @@ impl Front {
     /// For a server that listens.
     pub fn new(app: &Arc<App>) -> Self {
         Self { app: Arc::clone(app), rest: super::rest(app).boxed() }
+    }
+
+    /// Whether the service was told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.app.stopping.load(Ordering::Relaxed)
     }
 
     /// Answers a request that came over a connection.

@@ -1,6 +1,6 @@
 //! Whether the service is up and well, for those who run it.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use entity::Timestamp;
 use poem::web::Data;
@@ -53,7 +53,7 @@ impl Example for Health {
 /// One part of the service.
 #[derive(Clone, Debug, Object)]
 pub struct Part {
-    /// `database`, `migrations`, `clock` or `maintenance`.
+    /// `database`, `migrations`, `clock` or `maintenance`; or only `shutdown`, once the service was told to stop.
     name: String,
     /// How it is.
     status: Condition,
@@ -121,6 +121,9 @@ impl ServiceApi {
 
 /// Each part, as far as one can be asked while the ones before it do not answer.
 async fn parts(app: &App) -> Vec<Part> {
+    if app.stopping.load(Ordering::Relaxed) {
+        return vec![ailing("shutdown", Condition::Unavailable, "the service is stopping".to_owned())];
+    }
     let database = match app.db.now().await {
         Ok(now) => now,
         Err(error) => return vec![ailing("database", Condition::Unavailable, Storage::from(error).to_string())],

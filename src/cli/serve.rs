@@ -1,10 +1,10 @@
 //! `daypass serve`: the main job.
 
-use std::{env::VarError, net::SocketAddr, sync::Arc};
+use std::{env::VarError, net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Args;
 use entity::Scopes;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, signal::unix::SignalKind};
 
 use super::{Command, Common, Failure, require_schema, stop_signal};
 use crate::{
@@ -80,7 +80,10 @@ impl Serve {
         if oauth::metadata::issuer(&app).is_none() {
             tracing::warn!("public_url is not set, so OAuth clients find no metadata here");
         }
-        server::run(app, listener, tls, stop_signal()?).await?;
+        let (stop, delay) = (stop_signal()?, app.config.shutdown_delay);
+        // SIGINT comes from somebody at a terminal, who waits.
+        let shutdown = async { if stop.await == SignalKind::terminate() { delay } else { Duration::ZERO } };
+        server::run(app, listener, tls, shutdown).await?;
         Ok(())
     }
 

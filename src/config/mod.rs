@@ -53,6 +53,10 @@ pub struct Config {
     /// Networks of the proxies whose `X-Forwarded-For` is believed.
     #[serde(deserialize_with = "load::networks")]
     pub trusted_proxies: Vec<IpNet>,
+    /// For how long, after SIGTERM, the service goes on answering while it says that it is not ready. Longer than a load
+    /// balancer needs to hear of it, or requests that it still sends here fail.
+    #[serde(with = "units::duration")]
+    pub shutdown_delay: Duration,
     /// `[database]`
     pub database: Database,
     /// `[tls]`
@@ -80,6 +84,7 @@ impl Default for Config {
             public_url: String::new(),
             database_url: "sqlite://daypass.db".to_owned(),
             trusted_proxies: Vec::new(),
+            shutdown_delay: Duration::from_secs(2),
             database: Database::default(),
             tls: Tls::default(),
             tokens: Tokens::default(),
@@ -101,6 +106,7 @@ impl fmt::Debug for Config {
             public_url,
             database_url,
             trusted_proxies,
+            shutdown_delay,
             database,
             tls,
             tokens,
@@ -116,6 +122,7 @@ impl fmt::Debug for Config {
             .field("public_url", public_url)
             .field("database_url", &without_password(database_url))
             .field("trusted_proxies", trusted_proxies)
+            .field("shutdown_delay", shutdown_delay)
             .field("database", database)
             .field("tls", tls)
             .field("tokens", tokens)

@@ -178,16 +178,17 @@ fn configs() -> impl Strategy<Value = Config> {
         public_url,
         database_url,
         proptest::collection::vec(network, 0..3),
-        tls(),
+        (tls(), millis(0..300_000)),
     );
     let sections = (databases(), tokens(), checks(), passwords(), oauth(), limits(), maintenance(), logs());
-    (edges, sections).prop_map(|((listen, public_url, database_url, trusted_proxies, tls), sections)| {
+    (edges, sections).prop_map(|((listen, public_url, database_url, trusted_proxies, (tls, shutdown_delay)), sections)| {
         let (database, tokens, check, passwords, oauth, limits, maintenance, log) = sections;
         Config {
             listen,
             public_url,
             database_url,
             trusted_proxies,
+            shutdown_delay,
             database,
             tls,
             tokens,

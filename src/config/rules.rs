@@ -31,6 +31,7 @@ const TEN_YEARS: Duration = Duration::from_hours(10 * 8766);
 pub fn check(config: &Config) -> Verdict {
     public_url(&config.public_url)?;
     database_url(&config.database_url)?;
+    duration("shutdown_delay", config.shutdown_delay, Duration::ZERO..=5 * MINUTE)?;
     database(&config.database)?;
     tls(&config.tls)?;
     tokens(&config.tokens)?;
@@ -338,6 +339,12 @@ mod tests {
         refuses("passwords.min_length", &["0", "7", "1025"]);
         allows("passwords.max_length", &["8", "4096"]);
         refuses("passwords.max_length", &["7", "4097"]);
+    }
+
+    #[test]
+    fn a_stop_is_announced_for_minutes_at_most() {
+        allows("shutdown_delay", &["'0s'", "'1500ms'", "'5m'"]);
+        refuses("shutdown_delay", &["'301s'"]);
     }
 
     #[test]

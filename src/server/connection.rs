@@ -2,7 +2,11 @@
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin};
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{
+    header::{CONNECTION, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -65,7 +69,11 @@ async fn answer_over(
 ) {
     let service = service_fn(|request| async move {
         doing.answers();
-        let response = front.answer(request, peer).await;
+        let mut response = front.answer(request, peer).await;
+        if front.is_stopping() {
+            // Whoever sends the next request over this connection might find it closed.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         doing.waits();
         Ok::<_, Infallible>(response)
     });

@@ -14,7 +14,12 @@ mod listen;
 mod overdue;
 pub mod tls;
 
-use std::{future::Future, io, sync::Arc};
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 pub use listen::bind;
 use tokio::net::TcpListener;
@@ -25,11 +30,14 @@ use crate::{api::Front, app::App, server::tls::Tls};
 
 /// Serves on a socket that the caller bound, in TLS if there is a certificate, until `shutdown` completes; then stops accepting, finishes what is in
 /// flight and the purge's batch in hand, and closes the database.
+///
+/// `shutdown` yields for how long that is announced first: requests are answered as before, but `/readyz` says 503 and every
+/// answer asks for another connection. Who hears of it in that time goes elsewhere, and notices nothing of the rest.
 pub async fn run(
     app: Arc<App>,
     listener: TcpListener,
     tls: Option<Tls>,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Duration>,
 ) -> io::Result<()> {
     let background = Background::start(&app).await?;
     let most = descriptors::connections(app.config.limits.max_connections);
@@ -38,11 +46,16 @@ pub async fn run(
         let clock = app.clock.clone();
         tokio::spawn(async move { tls.keep_looking(&clock).await })
     });
-    listen::serve(listener, tls, Front::new(&app), most, shutdown).await;
+    let stop = async {
+        let announced = shutdown.await;
+        tracing::info!(?announced, "stopping");
+        app.stopping.store(true, Ordering::Relaxed);
+        tokio::time::sleep(announced).await;
+    };
+    listen::serve(listener, tls, Front::new(&app), most, stop).await;
     if let Some(looking) = looking {
         looking.abort();
     }
-    tracing::info!("stopping");
     background.stop().await;
     app.db.close().await;
     tracing::info!("stopped");

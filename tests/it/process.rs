@@ -1,6 +1,9 @@
 //! The program as a person starts it: over a real socket, with real signals.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
 
 use daypass::clock::Clock;
 use entity::{
@@ -124,6 +127,39 @@ fn half_a_request_does_not_hold_up_the_end() {
     served.signal("TERM");
     assert!(served.wait().success());
     assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_stop_is_announced_while_requests_are_answered_still() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = daypass(folder.path());
+    let mut served = Served::start(folder.path(), command.env("DAYPASS_SHUTDOWN_DELAY", "1500ms"));
+    let ask = |stream: &mut std::net::TcpStream, path: &str| {
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut piece = [0; 4096];
+        let length = std::io::Read::read(stream, &mut piece).unwrap();
+        String::from_utf8_lossy(&piece[..length]).into_owned()
+    };
+    let (mut before, mut idle) = (served.connect(), served.connect());
+    for stream in [&mut before, &mut idle] {
+        let answer = ask(stream, "/v1/check");
+        assert!(answer.starts_with("HTTP/1.1 401") && !answer.contains("connection: close"), "{answer}");
+    }
+    let began = Instant::now();
+    served.signal("TERM");
+    let ready = served.until(|| Some(served.request("GET /readyz HTTP/1.1", "")).filter(|it| it.contains(" 503 ")));
+    assert_eq!(json_of(&ready)["parts"][0]["name"], "shutdown", "{ready}");
+    // A connection from before is not closed without a word, nor is a new one refused.
+    let answer = ask(&mut before, "/v1/check");
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close"), "{answer}");
+    let answer = ask(&mut served.connect(), "/healthz");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    assert!(began.elapsed() < Duration::from_millis(1500), "the machine is too slow to tell");
+    // One that nobody uses ends with the delay.
+    assert_eq!(std::io::Read::read(&mut idle, &mut [0; 1]).unwrap(), 0);
+    assert!(served.wait().success(), "{}", served.stderr());
+    let took = began.elapsed();
+    assert!((Duration::from_millis(1500)..Duration::from_secs(5)).contains(&took), "it took {took:?}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub fn daypass(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_daypass"));
     command.current_dir(folder).env_clear().stdin(Stdio::null());
     command.env("DAYPASS_PASSWORDS__MEMORY_KIB", "8").env("DAYPASS_PASSWORDS__ITERATIONS", "1");
+    // No load balancer is here that had to hear of a stop.
+    command.env("DAYPASS_SHUTDOWN_DELAY", "0s");
     command
 }
 

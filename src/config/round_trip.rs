@@ -181,25 +181,27 @@ fn configs() -> impl Strategy<Value = Config> {
         (tls(), millis(0..300_000)),
     );
     let sections = (databases(), tokens(), checks(), passwords(), oauth(), limits(), maintenance(), logs());
-    (edges, sections).prop_map(|((listen, public_url, database_url, trusted_proxies, (tls, shutdown_delay)), sections)| {
-        let (database, tokens, check, passwords, oauth, limits, maintenance, log) = sections;
-        Config {
-            listen,
-            public_url,
-            database_url,
-            trusted_proxies,
-            shutdown_delay,
-            database,
-            tls,
-            tokens,
-            check,
-            passwords,
-            oauth,
-            limits,
-            maintenance,
-            log,
-        }
-    })
+    (edges, sections).prop_map(
+        |((listen, public_url, database_url, trusted_proxies, (tls, shutdown_delay)), sections)| {
+            let (database, tokens, check, passwords, oauth, limits, maintenance, log) = sections;
+            Config {
+                listen,
+                public_url,
+                database_url,
+                trusted_proxies,
+                shutdown_delay,
+                database,
+                tls,
+                tokens,
+                check,
+                passwords,
+                oauth,
+                limits,
+                maintenance,
+                log,
+            }
+        },
+    )
 }
 
 proptest! {

@@ -71,7 +71,9 @@ where
     let shared = Arc::clone(app);
     let work: Work = Box::new(move |txn| Box::pin(carry_out(shared, txn, work, reply)));
     app.db.group(Job::Work(work)).await?;
-    answer.await.unwrap_or_else(|_| Err(Error::Internal("a change was neither made nor refused".to_owned())))
+    // A server that is silent may have made the change or not: nobody is told that it did.
+    let answer = app.db.in_time(async { Ok(answer.await) }).await?;
+    answer.unwrap_or_else(|_| Err(Error::Internal("a change was neither made nor refused".to_owned())))
 }
 
 type Reply<T> = oneshot::Sender<Result<T, Error>>;

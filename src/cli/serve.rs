@@ -16,7 +16,10 @@ use crate::{
     app::App,
     clock::Clock,
     config::Config,
-    db,
+    db::{
+        self,
+        durability::{self, Weakness},
+    },
     error::Error,
     server::{self, tls::Tls},
     telemetry,
@@ -68,6 +71,9 @@ impl Serve {
             db::migrate::up(&app.db).await?;
         }
         require_schema(&app).await?;
+        for Weakness { setting, value, meaning } in durability::weaknesses(&app.db).await? {
+            tracing::warn!(setting, value, "acknowledged changes may not survive everything: {meaning}");
+        }
         first_admin(&app).await?;
         let listener = bind(app.config.listen)?;
         tracing::info!(

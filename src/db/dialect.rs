@@ -2,6 +2,8 @@
 //! and `maintenance/sqlite.rs`; besides these and `db`'s own files nothing asks which engine it talks to, but for the purge's
 //! question whether the clock is the database's, too.
 
+use std::time::Duration;
+
 use entity::{Timestamp, token};
 use sea_orm::{
     ColumnTrait, Condition, DbErr, IdenStatic, QueryResult, Statement,
@@ -23,6 +25,11 @@ pub fn current_millis(engine: Engine) -> &'static str {
 pub const READ_COMMITTED_MYSQL: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 /// The same.
 pub const READ_COMMITTED_POSTGRES: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+/// Lets a session wait for a row that somebody else holds only for so long: it is how long a statement may take.
+pub fn lock_wait_mysql(most: Duration) -> String {
+    format!("SET SESSION innodb_lock_wait_timeout = {}", std::cmp::max(most.as_secs(), 1))
+}
 
 /// Asks a session for what only some of these servers have: a name and a value each.
 pub const VARIABLES_MYSQL: &str =

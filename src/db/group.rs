@@ -87,9 +87,16 @@ pub(super) async fn alone(db: &Db, job: Job) {
         Ok(txn) => txn,
         Err(error) => return (work(Err(error.into())).await.then)(Ok(())),
     };
-    let outcome = work(Ok(&txn)).await;
-    let ended = if outcome.keep { txn.commit().await } else { txn.rollback().await };
-    (outcome.then)(ended.map_err(Storage::from));
+    let carrying_out = async {
+        let outcome = work(Ok(&txn)).await;
+        let ended = if outcome.keep { txn.commit().await } else { txn.rollback().await };
+        (outcome.then)(ended.map_err(Storage::from));
+        Ok(())
+    };
+    // Whoever asked has given up by then.
+    if let Err(error) = db.writer().at_long_last(carrying_out).await {
+        tracing::warn!(error = %Storage::from(error), "what became of a change is not known");
+    }
 }
 
 /// Several jobs in one transaction, so that an error of one takes back its own work only.

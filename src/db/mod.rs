@@ -1,24 +1,28 @@
 //! How each database is opened, kept alive and asked.
 //!
-//! - this file: the pools, transactions, the probe;
+//! - this file: how databases are opened, transactions, the probe;
 //! - [`mod@dialect`]: the statements that the three engines do not share;
+//! - [`mod@durability`]: what an acknowledged change survives;
 //! - [`mod@group`]: writers that share a commit;
 //! - [`mod@migrate`]: schema steps under a lock;
+//! - [`mod@pool`], [`mod@watch`]: connections that are given up when a server is silent;
 //! - `sql`: statements that are written once.
 
 pub mod dialect;
+pub mod durability;
 pub mod group;
 pub mod migrate;
+pub mod pool;
 pub(crate) mod sql;
+pub mod watch;
 
-use std::{str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use entity::Timestamp;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
     sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-    sqlx::{Connection as _, Executor as _, Row as _},
+    sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,6 +30,7 @@ use crate::{
     config::{Database as Settings, Durability},
     error::{Storage, is_busy, is_conflict},
 };
+use pool::Pool;
 
 /// Which database is talked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +53,12 @@ pub(crate) const TRIES: usize = 5;
 #[derive(Clone, Debug)]
 pub struct Db {
     engine: Engine,
-    readers: DatabaseConnection,
-    writer: DatabaseConnection,
+    readers: Pool,
+    writer: Pool,
     /// Where writers queue, on an engine that has one at a time.
     queue: Option<mpsc::Sender<group::Job>>,
     patience: Duration,
+    deadline: Duration,
 }
 
 impl Db {
@@ -63,12 +69,12 @@ impl Db {
     }
 
     /// For statements that only read.
-    pub fn reader(&self) -> &DatabaseConnection {
+    pub fn reader(&self) -> &Pool {
         &self.readers
     }
 
     /// For single statements that write.
-    pub fn writer(&self) -> &DatabaseConnection {
+    pub fn writer(&self) -> &Pool {
         &self.writer
     }
 
@@ -78,12 +84,17 @@ impl Db {
     /// wrote in between.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         self.writer
-            .begin_with_options(TransactionOptions {
+            .begin(TransactionOptions {
                 isolation_level: None,
                 access_mode: None,
                 sqlite_transaction_mode: (self.engine == Engine::Sqlite).then_some(SqliteTransactionMode::Immediate),
             })
             .await
+    }
+
+    /// Carries out a transaction, or waits for one, unless a server does not answer for too long.
+    pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        self.writer.in_time(work).await
     }
 
     /// Sees to it that a job is carried out in a transaction, whatever becomes of the caller.
@@ -110,6 +121,12 @@ impl Db {
     /// How long anybody waits for their turn, see `database.acquire_timeout`.
     pub fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// How long anybody waits for a server's answer: `database.statement_timeout`, after which it says so itself where it can,
+    /// and the time for a connection.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     /// Which database this is.
@@ -142,11 +159,8 @@ impl Db {
 
     /// Closes both pools once what they are doing is done.
     pub async fn close(&self) {
-        for pool in [&self.readers, &self.writer] {
-            if let Err(error) = pool.clone().close().await {
-                tracing::warn!(error = %Storage::from(error), "closing the database");
-            }
-        }
+        self.readers.close().await;
+        self.writer.close().await;
     }
 }
 
@@ -160,10 +174,14 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
         .test_before_acquire_if_idle_for(Duration::from_secs(30));
     // What is written rests on each statement seeing what is committed by then. It is PostgreSQL's default, unless somebody
     // changed it; under MySQL's own, what locks rows locks the gaps between them too.
-    options.map_sqlx_mysql_pool_opts(|pool| {
-        pool.after_connect(|connection, _| {
+    let patient_for = dialect::lock_wait_mysql(settings.statement_timeout);
+    options.map_sqlx_mysql_pool_opts(move |pool| {
+        let patient_for = patient_for.clone();
+        pool.after_connect(move |connection, _| {
+            let patient_for = patient_for.clone();
             Box::pin(async move {
                 connection.execute(dialect::READ_COMMITTED_MYSQL).await?;
+                connection.execute(AssertSqlSafe(patient_for)).await?;
                 for row in connection.fetch_all(dialect::VARIABLES_MYSQL).await? {
                     match (row.try_get::<&str, _>(0)?, row.try_get::<&str, _>(1)?) {
                         ("wsrep_on", "ON") => connection.execute(dialect::GALERA_READS_WAIT).await.map(drop)?,
@@ -185,16 +203,16 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
             })
         })
     });
-    let pool = Database::connect(options).await?;
+    let (patience, deadline) = (settings.acquire_timeout, settings.acquire_timeout + settings.statement_timeout);
+    let pool = Pool::to_server(options, deadline).await?;
     let engine = if url.starts_with("mysql:") { Engine::MySql } else { Engine::Postgres };
-    Ok(Db { engine, readers: pool.clone(), writer: pool, queue: None, patience: settings.acquire_timeout })
+    Ok(Db { engine, readers: pool.clone(), writer: pool, queue: None, patience, deadline })
 }
 
 async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    if !in_memory {
-        create_private(url)?;
-    }
+    let path = if in_memory { None } else { Some(create_private(url)?) };
+    let path = path.as_deref();
     let synchronous = match settings.sqlite_durability {
         Durability::Full => SqliteSynchronous::Full,
         Durability::Normal => SqliteSynchronous::Normal,
@@ -224,7 +242,7 @@ async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
     }
     // An in-memory database lives exactly as long as its one connection.
     write.idle_timeout(None).max_lifetime(None);
-    let writer = Database::connect(write).await?;
+    let writer = Pool::of_file(write, path).await?;
     if in_memory {
         return Ok(queued(writer.clone(), writer, settings));
     }
@@ -232,11 +250,12 @@ async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
     read.max_connections(settings.sqlite_readers)
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).busy_timeout(BUSY));
-    Ok(queued(Database::connect(read).await?, writer, settings))
+    Ok(queued(Pool::of_file(read, path).await?, writer, settings))
 }
 
-fn queued(readers: DatabaseConnection, writer: DatabaseConnection, settings: &Settings) -> Db {
-    let db = Db { engine: Engine::Sqlite, readers, writer, queue: None, patience: settings.acquire_timeout };
+fn queued(readers: Pool, writer: Pool, settings: &Settings) -> Db {
+    let (patience, deadline) = (settings.acquire_timeout, settings.acquire_timeout + settings.statement_timeout);
+    let db = Db { engine: Engine::Sqlite, readers, writer, queue: None, patience, deadline };
     Db { queue: Some(group::queue(db.clone())), ..db }
 }
 
@@ -254,7 +273,7 @@ fn options(url: &str, settings: &Settings) -> ConnectOptions {
 }
 
 /// Creates the file so that only its owner reads it: it holds password hashes.
-fn create_private(url: &str) -> Result<(), Storage> {
+fn create_private(url: &str) -> Result<PathBuf, Storage> {
     use std::os::unix::fs::OpenOptionsExt;
 
     let options = SqliteConnectOptions::from_str(url).map_err(|error| DbErr::Custom(error.to_string()))?;
@@ -264,6 +283,6 @@ fn create_private(url: &str) -> Result<(), Storage> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(DbErr::Custom(format!("cannot create {}: {error}", path.display())).into())
         }
-        Ok(_) | Err(_) => Ok(()),
+        Ok(_) | Err(_) => Ok(path.to_owned()),
     }
 }

@@ -55,9 +55,9 @@ async fn number(app: &App, pragma: &'static str) -> Result<i64, DbErr> {
 
 /// Only if there is no need to wait: a reader that takes its time, such as a backup, is left alone until the next run.
 async fn truncate_log(app: &App) -> Result<(), DbErr> {
-    let pool = app.db.writer().get_sqlite_connection_pool();
+    let connections = app.db.writer().connections();
     let result = async {
-        let mut connection = pool.acquire().await?;
+        let mut connection = connections.get_sqlite_connection_pool().acquire().await?;
         let patience = format!("PRAGMA busy_timeout = {}", PATIENCE.as_millis());
         sqlx::query(sqlx::AssertSqlSafe(patience)).execute(&mut *connection).await?;
         let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;

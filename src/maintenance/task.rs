@@ -203,7 +203,8 @@ impl<'a> Task<'a> {
     /// nothing. So the record is right whenever the process dies, and who lost the lease changes nothing.
     pub async fn transact(&mut self, count: Option<Counter>, statement: Statement) -> Result<(u64, Duration), Halt> {
         let (app, lease, before) = (self.app, &*self.lease, &*self.run);
-        let Some(done) = app.db.insist(|| transact(app, lease, before, count, &statement)).await? else {
+        let Some(done) = app.db.insist(|| app.db.in_time(transact(app, lease, before, count, &statement))).await?
+        else {
             return Err(Halt::Ended(Outcome::LostLease));
         };
         let Done { after, rows, last, took } = done;

@@ -1,5 +1,5 @@
 //! What runs beside the answering of requests: the look at what changed elsewhere, without which nothing is answered from
-//! memory, the writing of uses, and maintenance.
+//! memory, the writing of uses, the watch over the database, and maintenance.
 
 use std::{fmt, io, sync::Arc};
 
@@ -8,6 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     app::App,
+    db::watch,
     error::Storage,
     maintenance::scheduler::{self, Scheduler},
     telemetry,
@@ -40,6 +41,8 @@ impl Background {
         let flushing = tokio::spawn(async move { usage::keep_flushing(&used, &stopped).await });
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { changes::keep_looking(&looking).await });
+        let watched = app.db.clone();
+        tasks.spawn(async move { watch::keep_watching(&watched).await });
         tasks.spawn(telemetry::tidy());
         Ok(Self { app: Arc::clone(app), scheduler, tasks, flushing, last_flush: stop.drop_guard() })
     }

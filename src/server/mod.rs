@@ -21,15 +21,15 @@ use std::{
     time::Duration,
 };
 
-pub use listen::bind;
 use tokio::net::TcpListener;
 
 pub use background::Background;
+pub use listen::bind;
 
 use crate::{api::Front, app::App, server::tls::Tls};
 
-/// Serves on a socket that the caller bound, in TLS if there is a certificate, until `shutdown` completes; then stops accepting, finishes what is in
-/// flight and the purge's batch in hand, and closes the database.
+/// Serves on a socket that the caller bound, in TLS if there is a certificate, until `shutdown` completes; then stops
+/// accepting, finishes what is in flight and the purge's batch in hand, and closes the database.
 ///
 /// `shutdown` yields for how long that is announced first: requests are answered as before, but `/readyz` says 503 and every
 /// answer asks for another connection. Who hears of it in that time goes elsewhere, and notices nothing of the rest.

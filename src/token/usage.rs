@@ -80,7 +80,7 @@ pub async fn flush(app: &App) -> Result<(), DbErr> {
     // Replicas that write the same rows then do so in the same order, and none waits for another in a circle.
     noted.sort_unstable_by_key(|(id, _)| *id);
     for (index, uses) in noted.chunks(TOGETHER).enumerate() {
-        if let Err(error) = app.db.insist(|| write(app, uses)).await {
+        if let Err(error) = app.db.insist(|| app.db.in_time(write(app, uses))).await {
             app.checker.uses.add(noted.iter().skip(index * TOGETHER).copied());
             return Err(error);
         }

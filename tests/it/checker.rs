@@ -559,7 +559,7 @@ async fn nobody_queues_for_a_database_that_does_not_answer() {
     });
     let service = Arc::new(service.await);
     let (_, token) = issued(&service).await;
-    let held = service.app.db.reader().begin().await.unwrap();
+    let held = service.app.db.reader().connections().begin().await.unwrap();
     let mut checks = JoinSet::new();
     for _ in 0..1000 {
         let (service, token) = (Arc::clone(&service), token.token());

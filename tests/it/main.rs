@@ -12,6 +12,7 @@ mod clients;
 mod connections;
 mod django;
 mod expiry;
+mod faults;
 mod galera;
 mod http_surface;
 mod lease;

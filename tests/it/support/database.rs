@@ -31,7 +31,7 @@ impl Database {
     }
 
     /// The servers are thrown away as a whole after the run, so their databases are not dropped one by one.
-    async fn on(server: &str) -> Self {
+    pub async fn on(server: &str) -> Self {
         let name = format!("t{}", Uuid::new_v4().simple());
         let connection = Connect::connect(server).await.expect("the test server answers");
         connection.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();

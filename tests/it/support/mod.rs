@@ -2,7 +2,9 @@
 
 pub mod database;
 pub mod process;
+pub mod proxy;
 pub mod rows;
+pub mod server;
 
 use std::{sync::Arc, time::Duration};
 

@@ -109,6 +109,13 @@ impl Served {
         assert!(status.success());
     }
 
+    /// Lets it write files up to so many bytes, or `unlimited`.
+    pub fn limit_files(&self, size: &str) {
+        let (process, limit) = (self.child.id().to_string(), format!("--fsize={size}:"));
+        let status = Command::new("prlimit").args(["--pid", &process, &limit]).status().unwrap();
+        assert!(status.success());
+    }
+
     /// Waits for the end.
     pub fn wait(&mut self) -> ExitStatus {
         let began = Instant::now();

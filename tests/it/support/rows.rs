@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use entity::{DigestAlgorithm, Scopes, Timestamp, TokenDigest, token};
-use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel};
 
 const DAY: i64 = 86_400_000;
 
 /// Puts so many tokens into the database that are stale by now, spread over the month before yesterday, and so many that end
 /// within the coming week.
-pub async fn fill(db: &DatabaseConnection, now: Timestamp, stale: i64, live: i64) {
+pub async fn fill(db: &impl ConnectionTrait, now: Timestamp, stale: i64, live: i64) {
     let now = now.millis();
     let ends = (0..stale).map(|at| now - 2 * DAY - at * 30 * DAY / stale);
     let ends = ends.chain((0..live).map(|at| now + 1 + at * 7 * DAY / live));

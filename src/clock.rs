@@ -11,6 +11,9 @@ use nix::time::{ClockId, clock_gettime};
 /// How far this machine's clock may be from the database's, in milliseconds.
 pub const TOLERATED_SKEW: i64 = 30_000;
 
+/// How far it may be before somebody should know.
+pub const NOTICED_SKEW: i64 = 1000;
+
 /// Where the time comes from.
 #[derive(Clone, Debug)]
 pub enum Clock {
@@ -56,10 +59,11 @@ impl Clock {
         }
     }
 
-    /// How far this clock is ahead of another's time, in milliseconds; a manual clock is compared with nobody's.
-    pub fn skew(&self, other: Timestamp) -> i64 {
+    /// How far this clock is ahead of another, in milliseconds, which was read between `before` and now; as far as that cannot be
+    /// the time that the reading took. A manual clock is compared with nobody's.
+    pub fn skew(&self, before: Timestamp, other: Timestamp) -> i64 {
         match self {
-            Self::System => self.now().millis_since(other),
+            Self::System => beyond(before, other, self.now()),
             Self::Manual { .. } => 0,
         }
     }
@@ -80,8 +84,27 @@ impl Clock {
     }
 }
 
+/// How far an instant lies outside of what lies between two others: negative after, positive before.
+fn beyond(before: Timestamp, other: Timestamp, after: Timestamp) -> i64 {
+    before.millis_since(other).max(0) + after.millis_since(other).min(0)
+}
+
 /// The standard library's stands still while a machine sleeps, and what was known before would be fresh after.
 #[cfg(target_os = "linux")]
 const UPTIME: ClockId = ClockId::CLOCK_BOOTTIME;
 #[cfg(not(target_os = "linux"))]
 const UPTIME: ClockId = ClockId::CLOCK_MONOTONIC;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_is_no_skew() {
+        let at = Timestamp::from_millis;
+        assert_eq!(beyond(at(10_000), at(10_000), at(10_000)), 0);
+        assert_eq!(beyond(at(10_000), at(11_000), at(12_000)), 0);
+        assert_eq!(beyond(at(10_000), at(8_000), at(12_000)), 2_000, "ahead");
+        assert_eq!(beyond(at(10_000), at(15_000), at(12_000)), -3_000, "behind");
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use entity::Timestamp;
 use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
@@ -13,7 +12,7 @@ use poem_openapi::{
 use super::{problem::ApiError, tags::Tag};
 use crate::{
     app::App,
-    clock::TOLERATED_SKEW,
+    clock::{NOTICED_SKEW, TOLERATED_SKEW},
     db::migrate,
     error::{Error, Storage},
     maintenance::{health, sanity},
@@ -124,11 +123,11 @@ async fn parts(app: &App) -> Vec<Part> {
     if app.stopping.load(Ordering::Relaxed) {
         return vec![ailing("shutdown", Condition::Unavailable, "the service is stopping".to_owned())];
     }
-    let database = match app.db.now().await {
-        Ok(now) => now,
+    let skew = match sanity::skew(app).await {
+        Ok(skew) => skew,
         Err(error) => return vec![ailing("database", Condition::Unavailable, Storage::from(error).to_string())],
     };
-    vec![well("database"), migrations(app).await, clock(app, database), maintenance(app).await]
+    vec![well("database"), migrations(app).await, clock(skew), maintenance(app).await]
 }
 
 async fn migrations(app: &App) -> Part {
@@ -142,13 +141,13 @@ async fn migrations(app: &App) -> Part {
 }
 
 /// A clock that is far off ends tokens too early or too late.
-fn clock(app: &App, database: Timestamp) -> Part {
-    let skew = app.clock.skew(database);
-    if skew.abs() <= TOLERATED_SKEW {
-        well("clock")
-    } else {
-        ailing("clock", Condition::Unavailable, format!("it is {}", sanity::against_database(skew)))
-    }
+fn clock(skew: i64) -> Part {
+    let status = match skew.abs() {
+        0..=NOTICED_SKEW => return well("clock"),
+        ..=TOLERATED_SKEW => Condition::Degraded,
+        _ => Condition::Unavailable,
+    };
+    ailing("clock", status, format!("it is {}", sanity::against_database(skew)))
 }
 
 /// Maintenance that ails must not take the service out of service; it must be seen.

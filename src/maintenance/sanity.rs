@@ -1,6 +1,9 @@
 //! Whether the clock can be believed: by one that jumped, live tokens look stale.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use entity::Timestamp;
 use sea_orm::DbErr;
@@ -8,14 +11,17 @@ use sea_orm::DbErr;
 use super::{job::Job, lease};
 use crate::{
     app::App,
-    clock::{Clock, TOLERATED_SKEW},
+    clock::{Clock, NOTICED_SKEW, TOLERATED_SKEW},
     db::Engine,
 };
+
+/// How often the clocks are compared for the log; readiness does so whenever it is asked.
+const COMPARED_EVERY: Duration = Duration::from_secs(10);
 
 /// How this machine's clock disagrees with the database's, with the last purge that worked, or with the time that went by; none
 /// if it does not. The purge speaks for all jobs, for it is the one that a person can force.
 pub async fn jump(app: &App) -> Result<Option<String>, DbErr> {
-    let skew = app.clock.skew(app.db.now().await?);
+    let skew = skew(app).await?;
     if skew.abs() > TOLERATED_SKEW {
         return Ok(Some(format!("the clock is {}; `daypass purge --force` runs all the same", against_database(skew))));
     }
@@ -25,6 +31,30 @@ pub async fn jump(app: &App) -> Result<Option<String>, DbErr> {
     }
     // An embedded database has no clock of its own to compare with.
     Ok(if app.db.engine() == Engine::Sqlite { app.maintenance.pace.jumped(&app.clock, accepted) } else { None })
+}
+
+/// How far this machine's clock is ahead of the database's, in milliseconds.
+pub async fn skew(app: &App) -> Result<i64, DbErr> {
+    let before = app.clock.now();
+    Ok(app.clock.skew(before, app.db.now().await?))
+}
+
+/// Compares the two for as long as it is polled, and says when they part and when they agree again.
+pub async fn keep_comparing(app: &App) {
+    let mut apart = false;
+    loop {
+        if let Ok(skew) = skew(app).await
+            && apart != (skew.abs() > NOTICED_SKEW)
+        {
+            apart = !apart;
+            if apart {
+                tracing::warn!("the clock is {}: tokens end as much too early or too late", against_database(skew));
+            } else {
+                tracing::info!("the clock agrees with the database's again");
+            }
+        }
+        tokio::time::sleep(COMPARED_EVERY).await;
+    }
 }
 
 /// How a clock stands to the database's, from which it differs by so many milliseconds.

@@ -45,15 +45,18 @@ pub async fn look(app: &App) -> Result<Vec<(Job, Timestamp)>, DbErr> {
     let database = if under_way { Some(app.db.now().await?) } else { None };
     let due = all.iter().filter_map(|health| {
         let (row, scheduled) = (health.row.as_ref(), &health.scheduled);
-        let tick = scheduled.schedule.last_until(now)?;
         let dead = row.zip(database).is_some_and(|(row, database)| lease::is_abandoned(row, database));
+        if dead {
+            return Some((scheduled.job, scheduled.schedule.last_until(now)?));
+        }
+        // Not the last time of all: where those come thick and fast it is always a fresh one.
+        let tick = scheduled.schedule.last_until(now.minus(MISSED_AFTER + Duration::from_millis(1)))?;
         let served = row.is_some_and(|row| row.run_id.is_some() || lease::served_at(row, now) >= tick);
-        let unserved = !served && tick > app.maintenance.since;
-        let missed = unserved && tick < now.minus(MISSED_AFTER);
+        let missed = !served && tick > app.maintenance.since;
         if missed {
             tracing::warn!(job = scheduled.job.name(), %tick, "a time of its schedule was missed, and is made up for");
         }
-        (dead || missed).then_some((scheduled.job, tick))
+        missed.then_some((scheduled.job, tick))
     });
     Ok(due.collect())
 }

@@ -1,5 +1,6 @@
 //! What runs beside the answering of requests: the look at what changed elsewhere, without which nothing is answered from
-//! memory, the writing of uses, the watch over the database, and maintenance.
+//! memory, the writing of uses, the watch over the database
+//! and the clock, and maintenance.
 
 use std::{fmt, io, sync::Arc};
 
@@ -10,7 +11,10 @@ use crate::{
     app::App,
     db::watch,
     error::Storage,
-    maintenance::scheduler::{self, Scheduler},
+    maintenance::{
+        sanity,
+        scheduler::{self, Scheduler},
+    },
     telemetry,
     token::{changes, usage},
 };
@@ -41,8 +45,9 @@ impl Background {
         let flushing = tokio::spawn(async move { usage::keep_flushing(&used, &stopped).await });
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { changes::keep_looking(&looking).await });
-        let watched = app.db.clone();
+        let (watched, compared) = (app.db.clone(), Arc::clone(app));
         tasks.spawn(async move { watch::keep_watching(&watched).await });
+        tasks.spawn(async move { sanity::keep_comparing(&compared).await });
         tasks.spawn(telemetry::tidy());
         Ok(Self { app: Arc::clone(app), scheduler, tasks, flushing, last_flush: stop.drop_guard() })
     }

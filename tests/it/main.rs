@@ -35,6 +35,7 @@ mod revoke;
 mod secrets;
 mod service;
 mod support;
+mod time;
 mod tls;
 mod tokens;
 mod users;

@@ -24,18 +24,18 @@ use crate::support::{
 /// The promise: `check.max_staleness`, by default.
 const STALENESS: Duration = Duration::from_secs(1);
 
-fn command(folder: &Path, database: &Database) -> Command {
+pub(crate) fn command(folder: &Path, database: &Database) -> Command {
     let mut command = daypass(folder);
     command.env("DAYPASS_DATABASE_URL", database.url()).env("DAYPASS_ADMIN_PASSWORD", PASSWORD);
     command
 }
 
-fn serve(database: &Database) -> (TempDir, Served) {
+pub(crate) fn serve(database: &Database) -> (TempDir, Served) {
     serve_with(database, &[])
 }
 
 /// With settings of `[maintenance]`.
-fn serve_with(database: &Database, settings: &[(&str, &str)]) -> (TempDir, Served) {
+pub(crate) fn serve_with(database: &Database, settings: &[(&str, &str)]) -> (TempDir, Served) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command(folder.path(), database);
     for (key, value) in settings {
@@ -46,35 +46,35 @@ fn serve_with(database: &Database, settings: &[(&str, &str)]) -> (TempDir, Serve
 }
 
 /// A schedule that does not come round while a test runs.
-const NEVER: (&str, &str) = ("PURGE_SCHEDULE", "0 0 0 29 2 *");
+pub(crate) const NEVER: (&str, &str) = ("PURGE_SCHEDULE", "0 0 0 29 2 *");
 
-async fn connect(database: &Database) -> DatabaseConnection {
+pub(crate) async fn connect(database: &Database) -> DatabaseConnection {
     Connect::connect(database.url()).await.unwrap()
 }
 
 /// How many tokens are there that are of no user who exists: those that [`fill`] made.
-async fn filled(db: &DatabaseConnection) -> u64 {
+pub(crate) async fn filled(db: &DatabaseConnection) -> u64 {
     tokens::Entity::find().filter(tokens::Column::Hint.eq("none")).count(db).await.unwrap()
 }
 
 /// The newest runs of the purge.
-fn purges(served: &Served, admin: &Value) -> Vec<Value> {
+pub(crate) fn purges(served: &Served, admin: &Value) -> Vec<Value> {
     let token = admin["token"].as_str().unwrap();
     let ask = format!("GET /v1/maintenance/runs?job=purge&limit=200 HTTP/1.1\r\nAuthorization: {token}");
     json_of(&served.request(&ask, ""))["items"].as_array().unwrap().clone()
 }
 
 /// Waits for the run that each process makes when it starts.
-fn started(served: &Served, admin: &Value, starts: usize) {
+pub(crate) fn started(served: &Served, admin: &Value, starts: usize) {
     let ended = |run: &&Value| run["trigger"] == "start" && run["outcome"] == "done";
     served.until(|| (purges(served, admin).iter().filter(ended).count() >= starts).then_some(()));
 }
 
-fn token(served: &Served) -> serde_json::Value {
+pub(crate) fn token(served: &Served) -> serde_json::Value {
     json_of(&served.post_json("/v1/login", &json!({ "username": "admin", "password": PASSWORD })))
 }
 
-fn status(served: &Served, token: &serde_json::Value) -> String {
+pub(crate) fn status(served: &Served, token: &serde_json::Value) -> String {
     let token = token["token"].as_str().unwrap();
     let answer = served.request(&format!("GET /v1/check HTTP/1.1\r\nAuthorization: {token}"), "");
     answer["HTTP/1.1 ".len()..][..3].to_owned()
@@ -196,7 +196,7 @@ async fn a_server_goes_on_writing_while_a_command_line_purges() {
 }
 
 /// Whether the record of a run under way tells of something.
-fn has_deleted(run: &Value) -> bool {
+pub(crate) fn has_deleted(run: &Value) -> bool {
     run["deleted"]["expired"].as_i64().unwrap() > 0
 }
 
@@ -229,7 +229,7 @@ async fn three_replicas_serve_each_time_of_the_schedule_once_and_delete_each_row
 }
 
 /// A library that shows a process another time; `tests/run` installs it.
-fn faketime() -> PathBuf {
+pub(crate) fn faketime() -> PathBuf {
     let libraries = std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
     let found = libraries.map(|folder| folder.join("faketime/libfaketime.so.1")).find(|library| library.exists());
     found.expect("libfaketime is not installed: run tests/run")

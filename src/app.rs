@@ -10,6 +10,7 @@ use crate::{
         password::{Cost, Hasher},
         turns::Turns,
     },
+    audit::failures::Failures,
     clock::Clock,
     config::Config,
     db::Db,
@@ -33,6 +34,8 @@ pub struct App {
     pub hasher: Hasher,
     /// Who is trying to log in.
     pub turns: Turns,
+    /// Logins that failed and are not on record yet.
+    pub failures: Failures,
     /// What maintenance is doing.
     pub maintenance: Maintenance,
     /// Whether the service was told to stop: what comes is answered still, and had better go elsewhere.
@@ -77,8 +80,9 @@ impl App {
         };
         let hasher = Hasher::start(cost, passwords.concurrency)?;
         let checker = Checker::new(&config.check, &db, &clock);
-        let (turns, stopping, replica) = (Turns::default(), AtomicBool::new(false), replica_name());
-        Ok(Arc::new(Self { config, clock, db, checker, hasher, turns, maintenance, stopping, replica }))
+        let (turns, failures) = (Turns::default(), Failures::default());
+        let (stopping, replica) = (AtomicBool::new(false), replica_name());
+        Ok(Arc::new(Self { config, clock, db, checker, hasher, turns, failures, maintenance, stopping, replica }))
     }
 }
 

@@ -50,6 +50,8 @@ pub enum Error {
     Throttled {
         /// When it is worth trying again.
         retry_after: Duration,
+        /// The limit that was reached.
+        policy: Policy,
     },
     /// 503: all hashing threads have a full queue.
     #[error("too many passwords are being checked right now")]
@@ -60,6 +62,17 @@ pub enum Error {
     /// 500: something that must not happen.
     #[error("{0}")]
     Internal(String),
+}
+
+/// A limit on attempts: so many in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Its name.
+    pub name: &'static str,
+    /// How many.
+    pub quota: u32,
+    /// In how long.
+    pub window: Duration,
 }
 
 /// Why a token does not work.

@@ -9,15 +9,16 @@
 //!                               └─> maintenance ───────┘                  └──> migration
 //! ```
 //!
-//! Four things are not in the drawing. [`app`] keeps what the service consists of, and so knows parts of two modules that
-//! know it: the hashing threads of [`account::password`] and the place for a purge of [`maintenance::state`]; these parts
-//! do not know it. [`token::issue`] and [`token::refresh`] lock the rows of the user and the client they make a token for, by
-//! `lock_to_issue` of either. [`telemetry`] counts and logs for `cli`, `server`, `api` and `maintenance`. And [`guard`], for
-//! programs of one's own, stands where `cli` does.
+//! Four things are not in the drawing. [`app`] keeps what the service consists of, and so knows parts of three modules that
+//! know it: the hashing threads of [`account::password`], the place for a purge of [`maintenance::state`] and that for failed
+//! logins of [`audit::failures`]; these parts do not know it. [`token::issue`] and [`token::refresh`] lock the rows of the user
+//! and the client they make a token for, by `lock_to_issue` of either. [`telemetry`] counts and logs for `cli`, `server`, `api`,
+//! `account` and `maintenance`. And [`guard`], for programs of one's own, stands where `cli` does.
 //!
 //! Whatever changes a token goes through [`write()`](write::write), which tells those who remember it; what is remembered is
 //! in [`token::checker`] (what is not, its reads ask for, many at a time), and how changes elsewhere are seen in
-//! [`token::changes`]. These three hold on to the `App` that holds the checker.
+//! [`token::changes`]. These three hold on to the `App` that holds the checker. Whoever writes says who does it
+//! ([`audit::Actor`]), and what is done is put on record by the same transaction ([`audit`]).
 //!
 //! Start with the `entity` crate (what a row is, and [`entity::expiry`]: when a token works), then [`token`]: a file for
 //! each thing that is done with a token. [`account`] is people and passwords, [`client`] programs that have credentials of
@@ -28,6 +29,7 @@
 pub mod account;
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -24,6 +24,7 @@ use tracing_subscriber::{
 
 use crate::{
     config::{Log, LogFormat, LogLevel},
+    error::Error,
     maintenance::{health::Health, job::Job},
 };
 
@@ -37,7 +38,8 @@ pub fn log(settings: &Log) {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     // Libraries may print what passes through them; below warnings that is not for a log.
-    let ours = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("daypass", level);
+    let others = Targets::new().with_default(level.min(LevelFilter::WARN));
+    let ours = others.with_target("daypass", level).with_target("audit", level);
     let text = match settings.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Text => true,
@@ -111,6 +113,23 @@ pub fn name_of(method: &Method) -> &str {
     if KNOWN.contains(method) { method.as_str() } else { "other" }
 }
 
+/// Somebody tried to log in.
+pub fn login<T>(result: &Result<T, Error>) {
+    let outcome = match result {
+        Ok(_) => "ok",
+        Err(Error::BadCredentials) => "bad_credentials",
+        Err(Error::Throttled { policy, .. }) if policy.name == "login-account" => "locked_out",
+        Err(Error::Throttled { .. }) => "throttled",
+        Err(Error::Busy | Error::Storage(_) | Error::Internal(_)) => "unavailable",
+        Err(_) => "refused",
+    };
+    metrics::counter!("daypass_logins_total", "outcome" => outcome).increment(1);
+}
+
+/// What becomes of a login: the password was wrong, or the user barred; the account was locked; the address was over its limit;
+/// it could not be found out; the password was right, and something else was not.
+const LOGINS: [&str; 6] = ["ok", "bad_credentials", "locked_out", "throttled", "unavailable", "refused"];
+
 /// One check was answered. It is counted where all requests are; what it is counted with is looked up once.
 pub fn checked(status: StatusCode, took: Duration) {
     static STATUSES: [u16; 4] = [200, 401, 403, 503];
@@ -162,6 +181,9 @@ fn begin_at_zero() {
     for (job, outcome) in Job::ALL.into_iter().flat_map(|job| Outcome::iter().map(move |outcome| (job, outcome))) {
         metrics::counter!("daypass_maintenance_runs_total", "task" => job.name(), "outcome" => outcome.to_value())
             .absolute(0);
+    }
+    for outcome in LOGINS {
+        metrics::counter!("daypass_logins_total", "outcome" => outcome).absolute(0);
     }
 }
 

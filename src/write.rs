@@ -4,10 +4,13 @@
 //! the commit that is noted in the `change` table, where every other replica looks for it; after the commit, and before
 //! anybody is told of it, this process forgets what it remembered of those tokens. So the next check here sees the
 //! change, and [`crate::token::changes`] sees to the rest of the world.
+//!
+//! Whoever changes something says who does it, and what is done with [`Write::record`]: that is written into the audit trail
+//! by the same transaction ([`crate::audit`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use entity::change;
+use entity::{audit_event::Model, change};
 use futures_util::future::BoxFuture;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, DbErr, EntityTrait};
 use tokio::sync::oneshot;
@@ -15,6 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    audit::{self, Actor, Done},
     db::{
         TRIES,
         group::{Job, Outcome, Work},
@@ -29,6 +33,7 @@ use crate::{
 pub struct Write<'a> {
     txn: &'a DatabaseTransaction,
     changed: Mutex<Vec<Uuid>>,
+    done: Mutex<Vec<Done>>,
 }
 
 impl Write<'_> {
@@ -41,35 +46,40 @@ impl Write<'_> {
     pub fn changed(&self, tokens: impl IntoIterator<Item = Uuid>) {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner).extend(tokens);
     }
+
+    /// Puts on record what is done.
+    pub fn record(&self, done: Done) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push(done);
+    }
 }
 
-/// Carries out `work` in a transaction and answers once that is committed, or failed; an error takes all of it back.
+/// Carries out `work`, which `by` wants, in a transaction and answers once that is committed, or failed; an error takes all of it back.
 ///
 /// It goes on when whoever asked goes away. On `SQLite` it may share its transaction with others that wait at the same
 /// time; a failure among them is its own. Where it fails because another writer was faster (a deadlock, or two nodes of a
 /// Galera cluster that changed the same row), it is done again from the beginning, a few times.
-pub async fn write<T, W>(app: &Arc<App>, work: W) -> Result<T, Error>
+pub async fn write<T, W>(app: &Arc<App>, by: &Actor, work: W) -> Result<T, Error>
 where
     T: Send + 'static,
     W: for<'a> FnOnce(&'a Write<'a>) -> BoxFuture<'a, Result<T, Error>> + Clone + Send + 'static,
 {
     for _ in 1..TRIES {
-        match once(app, work.clone()).await {
+        match once(app, by, work.clone()).await {
             Err(Error::Storage(error)) if error.is_conflict() => tokio::task::yield_now().await,
             result => return result,
         }
     }
-    once(app, work).await
+    once(app, by, work).await
 }
 
-async fn once<T, W>(app: &Arc<App>, work: W) -> Result<T, Error>
+async fn once<T, W>(app: &Arc<App>, by: &Actor, work: W) -> Result<T, Error>
 where
     T: Send + 'static,
     W: for<'a> FnOnce(&'a Write<'a>) -> BoxFuture<'a, Result<T, Error>> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    let shared = Arc::clone(app);
-    let work: Work = Box::new(move |txn| Box::pin(carry_out(shared, txn, work, reply)));
+    let (shared, by) = (Arc::clone(app), by.clone());
+    let work: Work = Box::new(move |txn| Box::pin(carry_out(shared, by, txn, work, reply)));
     app.db.group(Job::Work(work)).await?;
     // A server that is silent may have made the change or not: nobody is told that it did.
     let answer = app.db.in_time(async { Ok(answer.await) }).await?;
@@ -78,7 +88,13 @@ where
 
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
-async fn carry_out<T, W>(app: Arc<App>, txn: Result<&DatabaseTransaction, Storage>, work: W, reply: Reply<T>) -> Outcome
+async fn carry_out<T, W>(
+    app: Arc<App>,
+    by: Actor,
+    txn: Result<&DatabaseTransaction, Storage>,
+    work: W,
+    reply: Reply<T>,
+) -> Outcome
 where
     T: Send + 'static,
     W: for<'a> FnOnce(&'a Write<'a>) -> BoxFuture<'a, Result<T, Error>> + Send + 'static,
@@ -87,12 +103,14 @@ where
         Ok(txn) => txn,
         Err(error) => return Outcome::refused(move || drop(reply.send(Err(error.into())))),
     };
-    let write = Write { txn, changed: Mutex::default() };
+    let write = Write { txn, changed: Mutex::default(), done: Mutex::default() };
     let result = work(&write).await;
     let changed = write.changed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let noted_at = app.clock.uptime();
+    let done = write.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (noted_at, now) = (app.clock.uptime(), app.clock.now());
+    let events: Vec<_> = done.into_iter().map(|done| done.by(&by, now)).collect();
     let result = match result {
-        Ok(value) => note(&app, txn, &changed).await.map(|()| value).map_err(Error::from),
+        Ok(value) => put_down(&app, txn, &changed, &events).await.map(|()| value).map_err(Error::from),
         Err(error) => Err(error),
     };
     match result {
@@ -101,7 +119,10 @@ where
             // Also after an error: a commit whose answer was lost may have been one.
             app.checker.forget(&changed);
             match committed {
-                Ok(()) => settle(app, changed, noted_at, reply, value),
+                Ok(()) => {
+                    audit::log(&events);
+                    settle(app, changed, noted_at, reply, value);
+                }
                 Err(error) => drop(reply.send(Err(error.into()))),
             }
         }),
@@ -121,6 +142,12 @@ fn settle<T: Send + 'static>(app: Arc<App>, changed: Vec<Uuid>, noted_at: i64, r
         let again = note(&app, app.db.writer(), &changed).await;
         drop(reply.send(again.map(|()| value).map_err(Error::from)));
     });
+}
+
+/// What others must know, and what is to be on record.
+async fn put_down(app: &App, txn: &DatabaseTransaction, changed: &[Uuid], events: &[Model]) -> Result<(), DbErr> {
+    audit::insert(txn, events).await?;
+    note(app, txn, changed).await
 }
 
 /// How many rows one statement writes: well below the number of parameters that engines allow.

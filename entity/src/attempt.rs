@@ -9,7 +9,7 @@ use crate::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "attempt")]
 pub struct Model {
-    /// What is counted, such as `login-address:192.0.2.7` or `login-name:alice`.
+    /// What is counted, such as `login-address:192.0.2.7`, or `login-name:` and a digest of the name.
     #[sea_orm(primary_key, auto_increment = false)]
     pub subject: String,
     /// How often, since the window began.

@@ -17,6 +17,8 @@ mod m20261125_000008_maintenance_indexes;
 mod m20261125_000009_token_owner;
 mod m20261125_000010_client;
 mod m20261125_000011_refresh_token;
+mod m20261125_000012_audit_event;
+mod m20261125_000013_known_address;
 mod table;
 
 /// All steps, oldest first.
@@ -38,6 +40,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000009_token_owner::Migration),
             Box::new(m20261125_000010_client::Migration),
             Box::new(m20261125_000011_refresh_token::Migration),
+            Box::new(m20261125_000012_audit_event::Migration),
+            Box::new(m20261125_000013_known_address::Migration),
         ]
     }
 }

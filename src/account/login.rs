@@ -1,14 +1,16 @@
 //! Trading a user name and a password for a token. Every door comes through here.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use entity::{PasswordHash, Scopes, Timestamp, user};
+use entity::{PasswordHash, Scopes, Timestamp, audit_event::Event, user};
 
-use super::{limits, password::Password, users, users::Username};
+use super::{known, limits, password::Password, users, users::Username};
 use crate::{
     app::App,
+    audit::{Actor, Done, Origin},
     client,
     error::Error,
+    telemetry,
     token::{
         Kind,
         issue::{self, Issued, Wanted},
@@ -42,7 +44,20 @@ pub struct LoggedIn {
 /// looked up: a login does not slip past a password change, a disabling or a "log out everywhere".
 pub async fn login(
     app: &Arc<App>,
-    from: IpAddr,
+    from: &Origin,
+    credentials: Credentials,
+    wanted: Wanted,
+    with_refresh: bool,
+    now: Timestamp,
+) -> Result<LoggedIn, Error> {
+    let result = attempt(app, from, credentials, wanted, with_refresh, now).await;
+    telemetry::login(&result);
+    result
+}
+
+async fn attempt(
+    app: &Arc<App>,
+    from: &Origin,
     credentials: Credentials,
     wanted: Wanted,
     with_refresh: bool,
@@ -52,14 +67,26 @@ pub async fn login(
     let Ok(name) = Username::parse(&credentials.username) else {
         // No rule allows this name, so nobody has it: that must take as long as a wrong password.
         app.hasher.verify(credentials.password, None).await?;
+        limits::note(app, Event::LoginFailed, None, REASON, from);
         return Err(Error::BadCredentials);
     };
-    let (user, rehashed) = authenticate(app, &name, credentials.password, now).await?;
+    // Its turn lasts until what was counted is forgotten: else the next one would be counted beside it.
+    let counted = limits::login_as(app, &name, from, now).await?;
+    let (user, rehashed) = match authenticate(app, &name, credentials.password).await {
+        Err(Error::BadCredentials) => {
+            limits::note(app, Event::LoginFailed, Some(name.canonical()), REASON, from);
+            return Err(Error::BadCredentials);
+        }
+        other => other?,
+    };
     // No session outlives the family that it ends with.
     let end = with_refresh.then(|| issue::last_end(app, Kind::Refresh, now));
     let wanted = Wanted { max_expires_at: end, ..wanted };
+    let by = Actor::user(user.id, from);
     let shared = Arc::clone(app);
-    write(app, move |write| {
+    let (subject, known_until) = (counted.subject(), counted.known_until);
+    let address = from.address.map(limits::network);
+    let made = write(app, &by, move |write| {
         Box::pin(async move {
             let mut owner = users::lock(write, user.id).await.map_err(deleted_meanwhile)?;
             if owner.epoch != user.epoch {
@@ -76,34 +103,42 @@ pub async fn login(
             };
             let scopes = granted(&owner, client.as_ref(), wanted.scopes.as_ref())?;
             let access = issue::issue(&shared, write, &owner, Kind::Session, &wanted, scopes.clone(), now).await?;
+            let done = Done::new(Event::Login).token(access.held.id()).user(Some(owner.id));
+            write.record(done.client(wanted.client_id.as_deref()));
             let refresh = if with_refresh {
                 Some(refresh::beside(&shared, write, &owner, &access.held, scopes, None, now).await?)
             } else {
                 None
             };
+            limits::forget_subject(write.txn(), subject.as_deref()).await?;
+            if let Some(address) = address {
+                known::note(write.txn(), owner.id, &address, known_until, now).await?;
+            }
             Ok(LoggedIn { access, refresh })
         })
     })
-    .await
+    .await;
+    if made.is_err() {
+        // The password was right, whatever else is wrong.
+        counted.forget(app.db.writer()).await?;
+    }
+    made
 }
 
+/// Why a login failed, for the record: which of the two was wrong is told by whether a user is named there.
+const REASON: &str = "bad_credentials";
+
 /// The user whose password this is, and the same password hashed anew if the stored hash costs less than configured.
-///
-/// An attempt counts from before the password is hashed until it has proved right, whatever comes of the login then.
 async fn authenticate(
-    app: &Arc<App>,
+    app: &App,
     name: &Username,
     password: Password,
-    now: Timestamp,
 ) -> Result<(user::Model, Option<PasswordHash>), Error> {
-    let canonical = name.canonical();
-    let _turn = limits::login_as(app, &canonical, now).await?;
-    let user = users::find_by_name(app.db.reader(), &canonical).await?;
+    let user = users::find_by_name(app.db.reader(), name.as_str()).await?;
     let able = user.filter(|user| user.disabled_at.is_none());
     let stored = able.as_ref().and_then(|user| user.password_hash.clone());
     let verified = app.hasher.verify(password, stored).await?;
     let user = able.filter(|_| verified.matches).ok_or(Error::BadCredentials)?;
-    limits::forget(app.db.writer(), &canonical).await?;
     Ok((user, verified.rehashed))
 }
 

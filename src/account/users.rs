@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use entity::{Scopes, Timestamp, token, user};
+use entity::{Scopes, Timestamp, audit_event::Event, token, user};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
     QueryOrder, QuerySelect, Select, SqlErr,
@@ -10,16 +10,20 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    limits,
+    known, limits,
     password::{Password, policy},
 };
 use crate::{
     app::App,
+    audit::{Actor, Done, Origin},
     client,
     db::{Engine, dialect},
     error::Error,
     id,
-    token::{Kind, Owner, revoke},
+    token::{
+        Kind, Owner,
+        revoke::{self, Why},
+    },
     write::{Write, write},
 };
 
@@ -65,10 +69,11 @@ pub struct Change {
 
 /// Makes a user.
 pub async fn create(
-    app: &App,
+    app: &Arc<App>,
     name: &Username,
     password: Password,
     scopes: Scopes,
+    by: &Actor,
     now: Timestamp,
 ) -> Result<user::Model, Error> {
     accept_password("password", app, &password, name.as_str())?;
@@ -85,16 +90,22 @@ pub async fn create(
         deleted_at: None,
         changed_at: now,
     };
-    match user::Entity::insert(row.clone().into_active_model().reset_all())
-        .exec_without_returning(app.db.writer())
-        .await
-    {
-        Ok(_) => Ok(row),
-        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            Err(Error::Conflict("there is already a user of this name".to_owned()))
-        }
-        Err(error) => Err(error.into()),
-    }
+    write(app, by, move |write| {
+        Box::pin(async move {
+            let insert = user::Entity::insert(row.clone().into_active_model().reset_all());
+            match insert.exec_without_returning(write.txn()).await {
+                Ok(_) => {
+                    write.record(Done::new(Event::UserCreated).user(Some(row.id)).reason(&row.username));
+                    Ok(row)
+                }
+                Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+                    Err(Error::Conflict("there is already a user of this name".to_owned()))
+                }
+                Err(error) => Err(error.into()),
+            }
+        })
+    })
+    .await
 }
 
 /// Whether there is no user at all, not even a deleted one: a database at its very first start.
@@ -131,7 +142,13 @@ pub async fn page(db: &impl ConnectionTrait, after: Option<Uuid>, limit: u64) ->
 }
 
 /// Changes a user. A new password or disabling ends every token of theirs in the same transaction.
-pub async fn change(app: &Arc<App>, id: Uuid, change: Change, now: Timestamp) -> Result<user::Model, Error> {
+pub async fn change(
+    app: &Arc<App>,
+    id: Uuid,
+    change: Change,
+    by: &Actor,
+    now: Timestamp,
+) -> Result<user::Model, Error> {
     let before = find(app.db.reader(), id).await?;
     let hash = match change.password {
         Some(password) => {
@@ -143,10 +160,18 @@ pub async fn change(app: &Arc<App>, id: Uuid, change: Change, now: Timestamp) ->
     let (scopes, disabled) = (change.scopes, change.disabled);
     let shared = Arc::clone(app);
     let engine = app.db.engine();
-    write(app, move |write| {
+    write(app, by, move |write| {
         Box::pin(async move {
             let mut row = lock(write, id).await?;
-            let ends_tokens = hash.is_some() || disabled == Some(true);
+            let barred = disabled == Some(true);
+            let ends = if barred { Some(Why::UserDisabled) } else { hash.as_ref().map(|_| Why::NewPassword) };
+            let changed = [
+                hash.as_ref().map(|_| "password"),
+                scopes.as_ref().map(|_| "scopes"),
+                disabled.map(|disabled| if disabled { "disabled" } else { "enabled" }),
+            ];
+            let changed: Vec<_> = changed.into_iter().flatten().collect();
+            write.record(Done::new(Event::UserUpdated).user(Some(id)).reason(changed.join(" ")));
             if let Some(scopes) = scopes {
                 row.scopes = scopes;
                 write.changed(unrevoked(write, engine, id).await?);
@@ -155,13 +180,14 @@ pub async fn change(app: &Arc<App>, id: Uuid, change: Change, now: Timestamp) ->
                 row.password_hash = Some(hash);
                 // Who is given a new password is meant to use it.
                 limits::forget(write.txn(), &row.canonical_name).await?;
+                known::forget(write.txn(), id).await?;
             }
             if let Some(disabled) = disabled {
                 row.disabled_at = disabled.then(|| row.disabled_at.unwrap_or(now));
             }
-            if ends_tokens {
+            if let Some(why) = ends {
                 row.epoch += 1;
-                revoke::all_of(&shared, write, &Owner::User(id), &EVERY_KIND, None, now).await?;
+                revoke::all_of(&shared, write, &Owner::User(id), &EVERY_KIND, None, why, now).await?;
             }
             row.changed_at = now;
             save(write.txn(), row.clone()).await?;
@@ -190,20 +216,23 @@ pub async fn change_own_password(
     current: Password,
     new: Password,
     kept: Uuid,
+    from: &Origin,
     now: Timestamp,
 ) -> Result<(), Error> {
     let before = find(app.db.reader(), id).await?;
-    let turn = limits::login_as(app, &before.canonical_name, now).await?;
+    let name = Username::parse(&before.username)?;
+    let counted = limits::login_as(app, &name, from, now).await?;
     let verified = app.hasher.verify(current, before.password_hash.clone()).await?;
     if !verified.matches {
+        limits::note(app, Event::LoginFailed, Some(name.canonical()), "password_change", from);
         return Err(Error::BadCredentials);
     }
-    limits::forget(app.db.writer(), &before.canonical_name).await?;
-    drop(turn);
+    counted.forget(app.db.writer()).await?;
+    drop(counted);
     accept_password("new_password", app, &new, &before.username)?;
     let hash = app.hasher.hash(new).await?;
     let shared = Arc::clone(app);
-    write(app, move |write| {
+    write(app, &Actor::user(id, from).with(kept), move |write| {
         Box::pin(async move {
             let mut row = lock(write, id).await?;
             if row.epoch != before.epoch || row.disabled_at.is_some() {
@@ -213,7 +242,9 @@ pub async fn change_own_password(
             row.epoch += 1;
             row.changed_at = now;
             let sessions = [Kind::Session, Kind::Refresh];
-            revoke::all_of(&shared, write, &Owner::User(id), &sessions, Some(kept), now).await?;
+            write.record(Done::new(Event::PasswordChanged).user(Some(id)));
+            known::forget(write.txn(), id).await?;
+            revoke::all_of(&shared, write, &Owner::User(id), &sessions, Some(kept), Why::NewPassword, now).await?;
             save(write.txn(), row).await?;
             Ok(())
         })
@@ -223,9 +254,15 @@ pub async fn change_own_password(
 
 /// Ends every token of an owner of these kinds; a login that began before does not complete after, and no token is made for a
 /// client meanwhile.
-pub async fn end_tokens(app: &Arc<App>, owner: Owner, kinds: Vec<Kind>, now: Timestamp) -> Result<u64, Error> {
+pub async fn end_tokens(
+    app: &Arc<App>,
+    owner: Owner,
+    kinds: Vec<Kind>,
+    by: &Actor,
+    now: Timestamp,
+) -> Result<u64, Error> {
     let shared = Arc::clone(app);
-    write(app, move |write| {
+    write(app, by, move |write| {
         Box::pin(async move {
             match &owner {
                 Owner::User(id) => {
@@ -235,19 +272,20 @@ pub async fn end_tokens(app: &Arc<App>, owner: Owner, kinds: Vec<Kind>, now: Tim
                 }
                 Owner::Client(id) => drop(client::lock(write, id).await?),
             }
-            Ok(revoke::all_of(&shared, write, &owner, &kinds, None, now).await?)
+            Ok(revoke::all_of(&shared, write, &owner, &kinds, None, Why::LogoutAll, now).await?)
         })
     })
     .await
 }
 
 /// Deletes a user: tokens end at once, the name is free at once, the rows go with the purge.
-pub async fn delete(app: &Arc<App>, id: Uuid, now: Timestamp) -> Result<(), Error> {
+pub async fn delete(app: &Arc<App>, id: Uuid, by: &Actor, now: Timestamp) -> Result<(), Error> {
     let shared = Arc::clone(app);
-    write(app, move |write| {
+    write(app, by, move |write| {
         Box::pin(async move {
             let mut row = lock(write, id).await?;
-            revoke::all_of(&shared, write, &Owner::User(id), &EVERY_KIND, None, now).await?;
+            write.record(Done::new(Event::UserDeleted).user(Some(id)).reason(&row.username));
+            revoke::all_of(&shared, write, &Owner::User(id), &EVERY_KIND, None, Why::UserDeleted, now).await?;
             row.epoch += 1;
             row.deleted_at = Some(now);
             row.disabled_at = row.disabled_at.or(Some(now));

@@ -17,9 +17,10 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-use super::problem::ApiError;
+use super::{client_address, problem::ApiError};
 use crate::{
     app::App,
+    audit::{Actor, Origin},
     error::Error,
     token::{
         HeldRef, Owner,
@@ -70,11 +71,18 @@ pub struct Caller {
     pub held: HeldRef,
     /// The digest of what was presented.
     pub digest: TokenDigest,
+    /// Where the request came from.
+    pub from: Origin,
     /// The instant of the request.
     pub now: Timestamp,
 }
 
 impl Caller {
+    /// The caller, for the record of what they do.
+    pub fn actor(&self) -> Actor {
+        Actor::owner(&self.owner(), &self.from).with(self.held.id())
+    }
+
     /// Whether this caller administers.
     pub fn is_admin(&self) -> bool {
         self.held.is_admin()
@@ -124,7 +132,7 @@ impl<'a> ApiExtractor<'a> for Caller {
             }
             Credential::Token(text) => {
                 let Checked { held, digest } = check::check(app, text, now).await.map_err(ApiError::from)?;
-                Ok(Self { held, digest, now })
+                Ok(Self { held, digest, from: client_address::origin(request, app), now })
             }
         }
     }
@@ -218,6 +226,8 @@ impl<'a> ApiExtractor<'a> for BearerDocumented {
 pub struct Bearer {
     /// What was presented, and what came of it.
     pub result: Result<Checked, NotHeld>,
+    /// Where the request came from.
+    pub from: Origin,
     /// The instant of the request.
     pub now: Timestamp,
 }
@@ -260,7 +270,7 @@ impl<'a> ApiExtractor<'a> for Bearer {
             Credential::Unreadable => Err(NotHeld::Unreadable),
             Credential::Token(text) => check::check(app, text, now).await.map_err(NotHeld::Failed),
         };
-        Ok(Self { result, now })
+        Ok(Self { result, from: client_address::origin(request, app), now })
     }
 }
 

@@ -5,6 +5,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 use poem::{Request, http::HeaderMap};
 
+use crate::{app::App, audit::Origin};
+
+/// The id of a request, which the outermost layer puts into it.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// Where a request comes from, for the record.
+pub fn origin(request: &Request, app: &App) -> Origin {
+    let request_id = request.data::<RequestId>().map(|id| id.0.clone());
+    Origin { address: Some(of(request, &app.config.trusted_proxies)), request_id }
+}
+
 /// The address of the client: the peer's, unless the peer is a proxy that we trust.
 ///
 /// Each proxy appends the address it was called from to `X-Forwarded-For`, so it is read from its end, and only as far

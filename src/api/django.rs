@@ -17,6 +17,7 @@ use super::{
     auth::{Bearer, NotHeld},
     body, client_address, form,
     json::Time,
+    rate_limit,
     tags::Tag,
     v1::session::{self, BadBasic, Done},
 };
@@ -27,12 +28,13 @@ use crate::{
         users,
     },
     app::App,
-    error::Error,
+    audit::Actor,
+    error::{Error, Policy},
     token::{
         HeldRef, Kind,
         check::Failure,
         issue::{Issued, Wanted},
-        revoke,
+        revoke::{self, Why},
     },
 };
 
@@ -143,7 +145,12 @@ pub enum Shut {
     UnsupportedMediaType(Json<Box<DjangoError>>),
     /// Too many attempts.
     #[oai(status = 429)]
-    Throttled(Json<Box<DjangoError>>, #[oai(header = "Retry-After")] u64),
+    Throttled(
+        Json<Box<DjangoError>>,
+        #[oai(header = "Retry-After")] u64,
+        #[oai(header = "RateLimit-Policy")] String,
+        #[oai(header = "RateLimit")] String,
+    ),
     /// A defect; the log knows more.
     #[oai(status = 500)]
     Broken(Json<Box<DjangoError>>),
@@ -332,9 +339,10 @@ impl DjangoApi {
     /// Log out, as with knox
     #[oai(path = "/api/auth/logout/", method = "post", operation_id = "knoxLogout")]
     async fn knox_logout(&self, bearer: Bearer, request: &Request, app: Data<&Arc<App>>) -> Result<Done, Shut> {
-        let now = bearer.now;
+        let (now, from) = (bearer.now, bearer.from.clone());
         let held = held(bearer, request)?;
-        revoke::one(app.0, held.id(), now).await?;
+        let by = Actor::owner(&held.owner(), &from).with(held.id());
+        revoke::one(app.0, held.id(), &by, Why::Logout, now).await?;
         Ok(Done::NoContent)
     }
 
@@ -343,10 +351,11 @@ impl DjangoApi {
     /// Revokes every session of the user.
     #[oai(path = "/api/auth/logoutall/", method = "post", operation_id = "knoxLogoutAll")]
     async fn knox_logout_all(&self, bearer: Bearer, request: &Request, app: Data<&Arc<App>>) -> Result<Done, Shut> {
-        let now = bearer.now;
+        let (now, from) = (bearer.now, bearer.from.clone());
         let held = held(bearer, request)?;
-        users::end_tokens(app.0, held.owner(), vec![Kind::Session], now).await?;
-        revoke::one(app.0, held.id(), now).await?;
+        let by = Actor::owner(&held.owner(), &from).with(held.id());
+        users::end_tokens(app.0, held.owner(), vec![Kind::Session], &by, now).await?;
+        revoke::one(app.0, held.id(), &by, Why::LogoutAll, now).await?;
         Ok(Done::NoContent)
     }
 }
@@ -357,8 +366,8 @@ async fn log_in(app: &Arc<App>, request: &Request, credentials: Credentials) -> 
     if credentials.password.is_longer_than(app.config.passwords.max_length) {
         return Ok(None);
     }
-    let from = client_address::of(request, &app.config.trusted_proxies);
-    match login::login(app, from, credentials, Wanted::default(), false, app.clock.now()).await {
+    let from = client_address::origin(request, app);
+    match login::login(app, &from, credentials, Wanted::default(), false, app.clock.now()).await {
         Ok(logged_in) => Ok(Some(logged_in.access)),
         Err(Error::BadCredentials) => Ok(None),
         Err(error) => Err(error.into()),
@@ -412,7 +421,7 @@ fn is_one_word(request: &Request) -> bool {
 impl From<Error> for Shut {
     fn from(cause: Error) -> Self {
         match cause {
-            Error::Throttled { retry_after } => Self::throttled(retry_after),
+            Error::Throttled { retry_after, policy } => Self::throttled(retry_after, policy),
             Error::TokenLimit { .. } => Self::Forbidden(error("Maximum amount of tokens allowed per user exceeded.")),
             Error::BadCredentials | Error::BadClient | Error::Refused(_) | Error::NotFound(_) => {
                 Self::Unauthorized(detail("Invalid username/password."), "Token".to_owned())
@@ -440,9 +449,10 @@ impl Shut {
         Self::Unavailable(detail("Service temporarily unavailable, try again later."), 1)
     }
 
-    fn throttled(wait: Duration) -> Self {
-        let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1);
+    fn throttled(wait: Duration, policy: Policy) -> Self {
+        let seconds = rate_limit::seconds(wait);
         let unit = if seconds == 1 { "second" } else { "seconds" };
-        Self::Throttled(detail(format!("Request was throttled. Expected available in {seconds} {unit}.")), seconds)
+        let text = detail(format!("Request was throttled. Expected available in {seconds} {unit}."));
+        Self::Throttled(text, seconds, rate_limit::policy(policy), rate_limit::state(policy, wait))
     }
 }

@@ -312,5 +312,10 @@ pub fn cut<T>(rows: &mut Vec<T>, limit: u64, id: impl Fn(&T) -> Uuid) -> Option<
         return None;
     }
     rows.truncate(limit);
-    rows.last().map(|last| BASE64_URL_SAFE_NO_PAD.encode(id(last).as_bytes()))
+    rows.last().map(|last| cursor_of(id(last)))
+}
+
+/// The cursor of a page that ended with this one.
+pub fn cursor_of(id: Uuid) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes())
 }

@@ -14,6 +14,7 @@ pub mod openapi;
 pub mod pages;
 mod plain_json;
 pub mod problem;
+mod rate_limit;
 pub mod service;
 mod shell;
 pub mod tags;

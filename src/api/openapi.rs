@@ -14,8 +14,8 @@ use super::{
     problem,
     service::ServiceApi,
     v1::{
-        check::CheckApi, clients::ClientsApi, maintenance::MaintenanceApi, session::SessionApi, tokens::TokensApi,
-        users::UsersApi,
+        audit::AuditApi, check::CheckApi, clients::ClientsApi, maintenance::MaintenanceApi, session::SessionApi,
+        tokens::TokensApi, users::UsersApi,
     },
 };
 
@@ -27,6 +27,7 @@ type Apis = (
     UsersApi,
     ClientsApi,
     MaintenanceApi,
+    AuditApi,
     OAuthApi,
     DjangoApi,
     ServiceApi,
@@ -40,6 +41,7 @@ const APIS: Apis = (
     UsersApi,
     ClientsApi,
     MaintenanceApi,
+    AuditApi,
     OAuthApi,
     DjangoApi,
     ServiceApi,
@@ -161,8 +163,8 @@ fn slash_django(document: &mut Value) {
 
 /// Generated in alphabetical order; read in the order of need.
 fn order_tags(document: &mut Value) {
-    const ORDER: [&str; 9] =
-        ["session", "tokens", "check", "oauth", "users", "clients", "maintenance", "django", "service"];
+    const ORDER: [&str; 10] =
+        ["session", "tokens", "check", "oauth", "users", "clients", "maintenance", "audit", "django", "service"];
     if let Some(tags) = document["tags"].as_array_mut() {
         tags.sort_by_key(|tag| ORDER.iter().position(|name| tag["name"] == *name));
     }
@@ -360,6 +362,7 @@ const ERRORS: &[(&str, &[&str])] = &[
     ("getMaintenanceRun", &["403"]),
     ("previewPurge", &["403"]),
     ("runPurge", &["403", "409"]),
+    ("listAuditEvents", &["403"]),
     ("requestToken", &["400", "401", "429"]),
     ("introspectToken", &["400", "401", "403"]),
     ("revokeOAuthToken", &["400", "401", "429"]),
@@ -417,6 +420,7 @@ fn errors(method: &str, operation: &Map<String, Value>, is_public: bool) -> Vec<
 fn cased(name: &str) -> String {
     let word = |word: &str| match word {
         "WWW" => word.to_owned(),
+        _ if word.eq_ignore_ascii_case("ratelimit") => "RateLimit".to_owned(),
         _ => word[..1].to_uppercase() + &word[1..].to_lowercase(),
     };
     name.split('-').map(word).collect::<Vec<_>>().join("-")

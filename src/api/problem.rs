@@ -15,7 +15,7 @@ use poem_openapi::{
     types::{ToJSON, Type},
 };
 
-use super::front::of_framework;
+use super::{front::of_framework, rate_limit};
 use crate::{
     error::{Error, Refusal},
     token::check::Failure,
@@ -171,8 +171,7 @@ impl ApiError {
     /// Says when to come back, in whole seconds and at least one.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {
-        let seconds = wait.as_millis().div_ceil(1000).max(1);
-        self.header(header::RETRY_AFTER, &seconds.to_string())
+        self.header(header::RETRY_AFTER, &rate_limit::seconds(wait).to_string())
     }
 }
 
@@ -195,8 +194,11 @@ impl From<Error> for ApiError {
             Error::BadCredentials => Self::bad_credentials("Bearer realm=\"daypass\""),
             Error::BadClient => Self::new(StatusCode::UNAUTHORIZED, sentence(&error))
                 .header(header::WWW_AUTHENTICATE, "Basic realm=\"daypass\""),
-            Error::Throttled { retry_after } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts; see Retry-After.").retry_after(retry_after)
+            Error::Throttled { retry_after, policy } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many attempts; see Retry-After.")
+                    .retry_after(retry_after)
+                    .header(rate_limit::POLICY, &rate_limit::policy(policy))
+                    .header(rate_limit::STATE, &rate_limit::state(policy, retry_after))
             }
             Error::Busy => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too many passwords are being checked; see Retry-After.")
@@ -298,7 +300,7 @@ pub const STATUSES: &[(u16, &str, &[&str])] = &[
     (413, "The body is too long.", &[]),
     (415, "The body has a media type that is not read here.", &[]),
     (422, "A value is out of range, or a field is unknown.", &[]),
-    (429, "Too many attempts.", &["Retry-After"]),
+    (429, "Too many attempts.", &["Retry-After", "RateLimit-Policy", "RateLimit"]),
     (500, "A defect; the log knows more.", &[]),
     (503, "The service cannot answer truly right now.", &["Retry-After"]),
 ];

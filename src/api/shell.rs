@@ -25,7 +25,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
-    client_address, oauth, openapi,
+    client_address::{self, RequestId},
+    oauth, openapi,
     problem::{self, ApiError},
     v1::check::{self, is_check},
 };
@@ -36,12 +37,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_ROUTE: &str = "(none)";
 
 /// Answers a request whatever happens inside.
-pub async fn shell<E: Endpoint>(next: Arc<E>, app: Arc<App>, request: Request) -> poem::Result<Response> {
+pub async fn shell<E: Endpoint>(next: Arc<E>, app: Arc<App>, mut request: Request) -> poem::Result<Response> {
     let began = Instant::now();
     let request_id = request_id(request.headers());
     let method = request.method().clone();
     let client = client_address::of(&request, &app.config.trusted_proxies);
     let path = request.uri().path().to_owned();
+    request.set_data(RequestId(request_id.to_str().unwrap_or_default().to_owned()));
 
     let response = answer(next, &app, request, &path).instrument(span(&request_id)).await;
     let mut response = if oauth::is_door(&path) { oauth::finish(response) } else { response };

@@ -18,6 +18,8 @@ pub enum Tag {
     Clients,
     /// What the purge did, does and would do, for administrators.
     Maintenance,
+    /// Who did what, for administrators.
+    Audit,
     /// OAuth 2.0: tokens for clients, refresh tokens, introspection and revocation.
     OAuth,
     /// Doors for clients that were written against Django REST framework, django-rest-knox or hand-made middleware.

@@ -7,6 +7,7 @@ use super::{Common, Failure, print, token::whole_seconds};
 use crate::{
     api::v1::clients::{Client, IssuedClient},
     app::App,
+    audit::Actor,
     client::{self, Change, Created, Model, New},
 };
 
@@ -62,23 +63,23 @@ pub(super) struct Add {
 impl Command {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
         let app = common.open().await?;
-        let now = app.clock.now();
+        let (now, by) = (app.clock.now(), Actor::cli());
         match self {
-            Self::Add(add) => show_secret(common, &app, &client::create(&app, add.wanted()?, now).await?),
+            Self::Add(add) => show_secret(common, &app, &client::create(&app, add.wanted()?, &by, now).await?),
             Self::List => list(common, &app).await?,
             Self::Rotate { client_id, overlap } => {
-                show_secret(common, &app, &client::rotate_secret(&app, &client_id, overlap).await?);
+                show_secret(common, &app, &client::rotate_secret(&app, &client_id, overlap, &by).await?);
             }
             Self::Disable { client_id } => {
                 let change = Change { disabled: Some(true), ..Change::default() };
-                show(common, &app, client::update(&app, &client_id, change, now).await?);
+                show(common, &app, client::update(&app, &client_id, change, &by, now).await?);
             }
             Self::Enable { client_id } => {
                 let change = Change { disabled: Some(false), ..Change::default() };
-                show(common, &app, client::update(&app, &client_id, change, now).await?);
+                show(common, &app, client::update(&app, &client_id, change, &by, now).await?);
             }
             Self::Delete { client_id } => {
-                client::delete(&app, &client_id, now).await?;
+                client::delete(&app, &client_id, &by, now).await?;
                 eprintln!("deleted {client_id}");
             }
         }

@@ -1,5 +1,6 @@
 //! The command line: one file a group of commands. It reads arguments and prints; what is done is decided elsewhere.
 
+mod audit;
 mod client;
 mod documents;
 mod migrate;
@@ -64,6 +65,9 @@ enum Command {
     /// Issue, look at and revoke tokens
     #[command(subcommand, after_help = "Example: daypass token issue --user alice --name laptop --ttl 90d")]
     Token(token::Command),
+    /// Show who did what, newest first
+    #[command(after_help = "Example: daypass audit --event login_failed --since 2026-11-24T00:00:00Z")]
+    Audit(audit::Audit),
     /// Delete what is stale
     #[command(after_help = "Example: daypass purge --dry-run")]
     Purge(purge::Purge),
@@ -142,6 +146,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::User(command) => command.run(&common).await?,
         Command::Client(command) => command.run(&common).await?,
         Command::Token(command) => command.run(&common).await?,
+        Command::Audit(audit) => audit.run(&common).await?,
         Command::Purge(purge) => purge.run(&common).await?,
         Command::Migrate(command) => command.run(&common).await?,
         Command::Openapi(openapi) => openapi.run(),

@@ -14,6 +14,7 @@ use crate::{
     },
     api::oauth,
     app::App,
+    audit::Actor,
     clock::Clock,
     config::Config,
     db::{
@@ -131,7 +132,7 @@ async fn first_admin(app: &Arc<App>) -> Result<(), Failure> {
     });
     let name = Username::parse("admin")?;
     let scopes = Scopes::collect([Scopes::ADMIN]).map_err(|error| Failure::Other(error.to_string()))?;
-    match users::create(app, &name, Password::new(text.to_string()), scopes, app.clock.now()).await {
+    match users::create(app, &name, Password::new(text.to_string()), scopes, &Actor::system(), app.clock.now()).await {
         Ok(_) if made_up => {
             println!("First start: the user admin was made, with the password {}", text.as_str());
             println!("It is shown this once. Change it with: daypass user passwd admin");

@@ -10,6 +10,7 @@ use super::{Common, Failure, print, user};
 use crate::{
     api::json::{IssuedToken, TokenInfo},
     app::App,
+    audit::Actor,
     config::units::parse_duration,
     error::Error,
     token::{
@@ -83,7 +84,7 @@ impl Command {
             }
             Self::Revoke { id } => {
                 token::find(app.db.reader(), id).await?.ok_or(Error::NotFound("token"))?;
-                revoke::one(&app, id, app.clock.now()).await?;
+                revoke::one(&app, id, &Actor::cli(), revoke::Why::Requested, app.clock.now()).await?;
                 eprintln!("revoked {id}");
                 Ok(())
             }
@@ -104,7 +105,7 @@ impl Issue {
             scopes: scopes.transpose().map_err(|error| Failure::Usage(error.to_string()))?,
             ..Wanted::default()
         };
-        let issued = issue::api(app, id, wanted, None, now).await?;
+        let issued = issue::api(app, id, wanted, None, &Actor::cli(), now).await?;
         if common.json {
             print::json(&IssuedToken::show(app, &issued, now));
         } else {

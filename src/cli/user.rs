@@ -13,6 +13,7 @@ use crate::{
     },
     api::json::User,
     app::App,
+    audit::Actor,
     error::Error,
 };
 
@@ -73,7 +74,7 @@ pub(super) struct PasswordSource {
 impl Command {
     pub(super) async fn run(self, common: &Common) -> Result<(), Failure> {
         let app = common.open().await?;
-        let now = app.clock.now();
+        let (now, by) = (app.clock.now(), Actor::cli());
         match self {
             Self::Add { name, admin, mut scopes, password } => {
                 if admin {
@@ -81,25 +82,25 @@ impl Command {
                 }
                 let name = Username::parse(&name)?;
                 let scopes = Scopes::collect(scopes).map_err(|error| Failure::Usage(error.to_string()))?;
-                let user = users::create(&app, &name, password.read()?, scopes, now).await?;
+                let user = users::create(&app, &name, password.read()?, scopes, &by, now).await?;
                 show(common, user);
             }
             Self::List => list(common, &app).await?,
             Self::Passwd { name, password } => {
                 let id = find(&app, &name).await?.id;
                 let change = Change { password: Some(password.read()?), ..Change::default() };
-                show(common, users::change(&app, id, change, now).await?);
+                show(common, users::change(&app, id, change, &by, now).await?);
             }
             Self::Disable { name } => {
                 let change = Change { disabled: Some(true), ..Change::default() };
-                show(common, users::change(&app, find(&app, &name).await?.id, change, now).await?);
+                show(common, users::change(&app, find(&app, &name).await?.id, change, &by, now).await?);
             }
             Self::Enable { name } => {
                 let change = Change { disabled: Some(false), ..Change::default() };
-                show(common, users::change(&app, find(&app, &name).await?.id, change, now).await?);
+                show(common, users::change(&app, find(&app, &name).await?.id, change, &by, now).await?);
             }
             Self::Delete { name } => {
-                users::delete(&app, find(&app, &name).await?.id, now).await?;
+                users::delete(&app, find(&app, &name).await?.id, &by, now).await?;
                 eprintln!("deleted {name}");
             }
         }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use entity::{DigestAlgorithm, Grant, Grants, Scopes, Timestamp, client};
+use entity::{DigestAlgorithm, Grant, Grants, Scopes, Timestamp, audit_event::Event, client};
 use sea_orm::{ActiveModelTrait as _, DbErr, EntityTrait, IntoActiveModel, QuerySelect};
 
 use super::{ClientSecret, Model, undeleted};
 use crate::{
     app::App,
+    audit::{Actor, Done},
     error::Error,
     id,
     token::{
         issue::checked_name,
-        revoke,
+        revoke::{self, Why},
         rotate::checked_overlap,
         secret::{id_text, read_id},
     },
@@ -59,7 +60,7 @@ pub fn default_grants() -> Grants {
 }
 
 /// Makes a client.
-pub async fn create(app: &App, new: New, now: Timestamp) -> Result<Created, Error> {
+pub async fn create(app: &Arc<App>, new: New, by: &Actor, now: Timestamp) -> Result<Created, Error> {
     accept_grants(app, &new.grants)?;
     let secret = ClientSecret::generate()?;
     let client = Model {
@@ -76,22 +77,43 @@ pub async fn create(app: &App, new: New, now: Timestamp) -> Result<Created, Erro
         deleted_at: None,
         changed_at: now,
     };
-    let insert = client::Entity::insert(client.clone().into_active_model().reset_all());
-    insert.exec_without_returning(app.db.writer()).await?;
+    let row = client.clone();
+    write(app, by, move |write| {
+        Box::pin(async move {
+            write.record(Done::new(Event::ClientCreated).client(Some(&row.client_id)));
+            let insert = client::Entity::insert(row.into_active_model().reset_all());
+            Ok(insert.exec_without_returning(write.txn()).await.map(drop)?)
+        })
+    })
+    .await?;
     Ok(Created { client, secret })
 }
 
 /// Changes a client. Disabling ends every token that was issued to it, those of users included, in the same transaction.
-pub async fn update(app: &Arc<App>, client_id: &str, change: Change, now: Timestamp) -> Result<Model, Error> {
+pub async fn update(
+    app: &Arc<App>,
+    client_id: &str,
+    change: Change,
+    by: &Actor,
+    now: Timestamp,
+) -> Result<Model, Error> {
     let Change { name, scopes, grants, disabled } = change;
     let name = name.map(checked_name).transpose()?;
     if let Some(grants) = &grants {
         accept_grants(app, grants)?;
     }
     let (shared, client_id) = (Arc::clone(app), client_id.to_owned());
-    write(app, move |write| {
+    let changed = [
+        name.as_ref().map(|_| "name"),
+        scopes.as_ref().map(|_| "scopes"),
+        grants.as_ref().map(|_| "grants"),
+        disabled.map(|disabled| if disabled { "disabled" } else { "enabled" }),
+    ];
+    let changed = changed.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    write(app, by, move |write| {
         Box::pin(async move {
             let mut row = lock(write, &client_id).await?;
+            write.record(Done::new(Event::ClientUpdated).client(Some(&client_id)).reason(changed));
             row.name = name.unwrap_or(row.name);
             row.scopes = scopes.unwrap_or(row.scopes);
             row.grants = grants.unwrap_or(row.grants);
@@ -99,7 +121,7 @@ pub async fn update(app: &Arc<App>, client_id: &str, change: Change, now: Timest
                 row.disabled_at = disabled.then(|| row.disabled_at.unwrap_or(now));
             }
             if disabled == Some(true) {
-                revoke::all_issued_to(&shared, write, &client_id, now).await?;
+                revoke::all_issued_to(&shared, write, &client_id, Why::ClientDisabled, now).await?;
             }
             row.changed_at = now;
             save(write, row.clone()).await?;
@@ -110,12 +132,13 @@ pub async fn update(app: &Arc<App>, client_id: &str, change: Change, now: Timest
 }
 
 /// Deletes a client: every token that was issued to it ends at once, the rows go with the purge.
-pub async fn delete(app: &Arc<App>, client_id: &str, now: Timestamp) -> Result<(), Error> {
+pub async fn delete(app: &Arc<App>, client_id: &str, by: &Actor, now: Timestamp) -> Result<(), Error> {
     let (shared, client_id) = (Arc::clone(app), client_id.to_owned());
-    write(app, move |write| {
+    write(app, by, move |write| {
         Box::pin(async move {
             let mut row = lock(write, &client_id).await?;
-            revoke::all_issued_to(&shared, write, &client_id, now).await?;
+            write.record(Done::new(Event::ClientDeleted).client(Some(&client_id)));
+            revoke::all_issued_to(&shared, write, &client_id, Why::ClientDeleted, now).await?;
             row.deleted_at = Some(now);
             row.disabled_at = row.disabled_at.or(Some(now));
             row.previous_digest = None;
@@ -130,10 +153,10 @@ pub async fn delete(app: &Arc<App>, client_id: &str, now: Timestamp) -> Result<(
 /// Replaces a client's secret; its tokens go on.
 ///
 /// For `overlap` seconds the old secret works too. At most two do: rotating again ends an overlap that still runs.
-pub async fn rotate_secret(app: &Arc<App>, client_id: &str, overlap: i64) -> Result<Created, Error> {
+pub async fn rotate_secret(app: &Arc<App>, client_id: &str, overlap: i64, by: &Actor) -> Result<Created, Error> {
     checked_overlap(overlap)?;
     let (shared, client_id) = (Arc::clone(app), client_id.to_owned());
-    write(app, move |write| {
+    write(app, by, move |write| {
         Box::pin(async move {
             let mut row = lock(write, &client_id).await?;
             // Which may have gone on while the lock was waited for.
@@ -146,6 +169,7 @@ pub async fn rotate_secret(app: &Arc<App>, client_id: &str, overlap: i64) -> Res
             row.digest = secret.digest();
             row.changed_at = now;
             save(write, row.clone()).await?;
+            write.record(Done::new(Event::ClientSecretRotated).client(Some(&client_id)));
             Ok(Created { client: row, secret })
         })
     })

@@ -73,6 +73,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[maintenance]`
     pub maintenance: Maintenance,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[log]`
     pub log: Log,
 }
@@ -93,6 +95,7 @@ impl Default for Config {
             oauth: Oauth::default(),
             limits: Limits::default(),
             maintenance: Maintenance::default(),
+            audit: Audit::default(),
             log: Log::default(),
         }
     }
@@ -115,6 +118,7 @@ impl fmt::Debug for Config {
             oauth,
             limits,
             maintenance,
+            audit,
             log,
         } = self;
         f.debug_struct("Config")
@@ -131,6 +135,7 @@ impl fmt::Debug for Config {
             .field("oauth", oauth)
             .field("limits", limits)
             .field("maintenance", maintenance)
+            .field("audit", audit)
             .field("log", log)
             .finish()
     }
@@ -447,6 +452,21 @@ impl Maintenance {
             ("maintenance.history_schedule", &self.history_schedule),
             ("maintenance.sqlite_schedule", &self.sqlite_schedule),
         ]
+    }
+}
+
+/// The audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// For how long an event is kept; `""`: for ever.
+    #[serde(with = "units::optional_duration")]
+    pub keep: Option<Duration>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { keep: Some(days(90)) }
     }
 }
 

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::{
-    AtLimit, Check, Config, Database, Durability, KindPolicy, Limits, Log, LogFormat, LogLevel, Maintenance, Oauth,
-    Passwords, Tls, Tokens, load::from_file,
+    AtLimit, Audit, Check, Config, Database, Durability, KindPolicy, Limits, Log, LogFormat, LogLevel, Maintenance,
+    Oauth, Passwords, Tls, Tokens, load::from_file,
 };
 
 fn seconds(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
@@ -180,10 +180,11 @@ fn configs() -> impl Strategy<Value = Config> {
         proptest::collection::vec(network, 0..3),
         (tls(), millis(0..300_000)),
     );
-    let sections = (databases(), tokens(), checks(), passwords(), oauth(), limits(), maintenance(), logs());
+    let audit = proptest::option::of(seconds(3600..1_000_000)).prop_map(|keep| Audit { keep });
+    let sections = (databases(), tokens(), checks(), passwords(), oauth(), limits(), maintenance(), audit, logs());
     (edges, sections).prop_map(
         |((listen, public_url, database_url, trusted_proxies, (tls, shutdown_delay)), sections)| {
-            let (database, tokens, check, passwords, oauth, limits, maintenance, log) = sections;
+            let (database, tokens, check, passwords, oauth, limits, maintenance, audit, log) = sections;
             Config {
                 listen,
                 public_url,
@@ -198,6 +199,7 @@ fn configs() -> impl Strategy<Value = Config> {
                 oauth,
                 limits,
                 maintenance,
+                audit,
                 log,
             }
         },

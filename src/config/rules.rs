@@ -38,7 +38,10 @@ pub fn check(config: &Config) -> Verdict {
     checks(&config.check)?;
     passwords(&config.passwords)?;
     limits(&config.limits)?;
-    maintenance(&config.maintenance)
+    maintenance(&config.maintenance)?;
+    // Nothing is kept for no time at all by mistake: `0s` means no limit elsewhere.
+    let keep = config.audit.keep.unwrap_or(HOUR);
+    require(keep >= HOUR, "audit.keep", "\"\" to keep events for ever, or at least \"1h\"")
 }
 
 fn public_url(url: &str) -> Verdict {
@@ -249,6 +252,12 @@ mod tests {
         refuses("database.statement_timeout", &["'99ms'", "'61m'"]);
         allows("database.idle_timeout", &["''", "'1s'"]);
         refuses("database.idle_timeout", &["'0s'", "'999ms'"]);
+    }
+
+    #[test]
+    fn the_audit_trail_is_kept_for_a_while_or_for_ever() {
+        allows("audit.keep", &["''", "'1h'", "'10y'"]);
+        refuses("audit.keep", &["'0s'", "'59m'"]);
     }
 
     #[test]

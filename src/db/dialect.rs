@@ -42,6 +42,11 @@ pub const ABANDONED_POSTGRES: &str = "SET SESSION idle_in_transaction_session_ti
 /// Makes the reads of a session on such a node wait for what was committed on the others: promises rest on them.
 pub const GALERA_READS_WAIT: &str = "SET SESSION wsrep_sync_wait = 1";
 
+/// Whether one statement may write two tables: an INSERT that rests on what another one, which stands within it, wrote.
+pub fn writes_two_tables_at_once(engine: Engine) -> bool {
+    engine == Engine::Postgres
+}
+
 /// Deletes at most `limit` rows that meet `condition`, in the order of `column`; `key` is the table's primary
 /// key, all of it.
 ///

@@ -7,7 +7,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::{FutureExt, future::BoxFuture};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, TransactionTrait};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Db;
@@ -17,8 +17,9 @@ use crate::error::Storage;
 pub enum Job {
     /// Several statements that belong together.
     Work(Work),
-    /// One statement; whoever waits is told how many rows it wrote. It needs no savepoint: it takes itself back.
-    Statement(Statement, oneshot::Sender<Result<u64, Storage>>),
+    /// One statement, and one that is carried out beside it if it wrote anything; whoever waits is told how many rows the first
+    /// wrote. It needs no savepoint: the first takes itself back, and where the second fails nothing is committed.
+    Statement(Statement, Option<Statement>, oneshot::Sender<Result<u64, Storage>>),
 }
 
 /// What is to be done in a transaction; an error instead of one if none could be had.
@@ -78,9 +79,9 @@ async fn all(db: &Db, waiting: &mut Vec<Job>) {
 pub(super) async fn alone(db: &Db, job: Job) {
     let work = match job {
         Job::Work(work) => work,
-        Job::Statement(statement, reply) => {
-            let result = db.writer().execute_raw(statement).await;
-            return drop(reply.send(result.map(|written| written.rows_affected()).map_err(Storage::from)));
+        Job::Statement(statement, beside, reply) => {
+            let result = statements_alone(db, statement, beside).await;
+            return drop(reply.send(result.map_err(Storage::from)));
         }
     };
     let txn = match db.begin().await {
@@ -97,6 +98,22 @@ pub(super) async fn alone(db: &Db, job: Job) {
     if let Err(error) = db.writer().at_long_last(carrying_out).await {
         tracing::warn!(error = %Storage::from(error), "what became of a change is not known");
     }
+}
+
+async fn statements_alone(db: &Db, statement: Statement, beside: Option<Statement>) -> Result<u64, DbErr> {
+    if beside.is_none() {
+        return Ok(db.writer().execute_raw(statement).await?.rows_affected());
+    }
+    let carrying_out = async {
+        let txn = db.begin().await?;
+        let written = txn.execute_raw(statement).await?.rows_affected();
+        if let Some(beside) = beside.filter(|_| written > 0) {
+            txn.execute_raw(beside).await?;
+        }
+        txn.commit().await?;
+        Ok(written)
+    };
+    db.in_time(carrying_out).await
 }
 
 /// Several jobs in one transaction, so that an error of one takes back its own work only.
@@ -117,7 +134,7 @@ async fn together(db: &Db, jobs: &mut Vec<Job>) {
         done.push(then);
         broken = broken.or(ended.err());
     }
-    // Where the end of a savepoint failed nobody can say what would be committed: then nothing is.
+    // Where the end of a savepoint, or a second statement, failed nobody can say what would be committed: then nothing is.
     let committed = match broken {
         None => txn.commit().await.map_err(Storage::from),
         Some(error) => txn.rollback().await.map_err(Storage::from).and(Err(error)),
@@ -130,20 +147,25 @@ async fn together(db: &Db, jobs: &mut Vec<Job>) {
 async fn refuse(job: Job, error: Storage) {
     match job {
         Job::Work(work) => (work(Err(error)).await.then)(Ok(())),
-        Job::Statement(_, reply) => drop(reply.send(Err(error))),
+        Job::Statement(_, _, reply) => drop(reply.send(Err(error))),
     }
 }
 
 async fn within(txn: &DatabaseTransaction, job: Job) -> (Then, Result<(), Storage>) {
     let work = match job {
         Job::Work(work) => work,
-        Job::Statement(statement, reply) => {
-            let written = txn.execute_raw(statement).await.map_err(Storage::from);
-            let then = move |committed: Result<(), Storage>| {
-                let written = written.and_then(|written| committed.map(|()| written.rows_affected()));
-                drop(reply.send(written));
+        Job::Statement(statement, beside, reply) => {
+            let written =
+                txn.execute_raw(statement).await.map(|written| written.rows_affected()).map_err(Storage::from);
+            let beside = beside.filter(|_| written.as_ref().is_ok_and(|written| *written > 0));
+            let ended = match beside {
+                Some(beside) => txn.execute_raw(beside).await.map(drop).map_err(Storage::from),
+                None => Ok(()),
             };
-            return (Box::new(then), Ok(()));
+            let then = move |committed: Result<(), Storage>| {
+                drop(reply.send(written.and_then(|written| committed.map(|()| written))));
+            };
+            return (Box::new(then), ended);
         }
     };
     let savepoint = match txn.begin().await {

@@ -111,10 +111,11 @@ impl Db {
         }
     }
 
-    /// Carries out one statement that writes, with others that wait if need be, and tells how many rows it wrote.
-    pub async fn statement(&self, statement: Statement) -> Result<u64, Storage> {
+    /// Carries out one statement that writes, with others that wait if need be, and tells how many rows it wrote; if it wrote
+    /// any, the one beside it too, in the same transaction.
+    pub async fn statement(&self, statement: Statement, beside: Option<Statement>) -> Result<u64, Storage> {
         let (reply, answer) = oneshot::channel();
-        self.group(group::Job::Statement(statement, reply)).await?;
+        self.group(group::Job::Statement(statement, beside, reply)).await?;
         answer.await.unwrap_or_else(|_| Err(DbErr::Custom("a statement was not carried out".to_owned()).into()))
     }
 

@@ -53,8 +53,9 @@ fn open(run: Uuid) -> Condition {
     Condition::all().add(maintenance_run::Column::Id.eq(run)).add(maintenance_run::Column::FinishedAt.is_null())
 }
 
-/// Writes how a run ended. What it did has been written with each batch: this process may not know of the last.
-pub async fn finish(db: &impl ConnectionTrait, run: &Run) -> Result<(), DbErr> {
+/// Writes how a run ended, unless it was closed meanwhile; tells whether it was not. What it did has been written with each
+/// batch: this process may not know of the last.
+pub async fn finish(db: &impl ConnectionTrait, run: &Run) -> Result<bool, DbErr> {
     let ended = maintenance_run::ActiveModel {
         finished_at: Set(run.finished_at),
         outcome: Set(run.outcome),
@@ -63,23 +64,34 @@ pub async fn finish(db: &impl ConnectionTrait, run: &Run) -> Result<(), DbErr> {
         error: Set(run.error.clone()),
         ..Default::default()
     };
-    maintenance_run::Entity::update_many().set(ended).filter(open(run.id)).exec(db).await.map(drop)
+    let written = maintenance_run::Entity::update_many().set(ended).filter(open(run.id)).exec(db).await?;
+    Ok(written.rows_affected > 0)
 }
 
-/// Closes the records of all runs of a job that never ended, but for one: its process took the lease, so they are dead.
-pub async fn close(db: &impl ConnectionTrait, alive: &Run, now: Timestamp) -> Result<(), DbErr> {
+/// Closes the records of all runs of a job that never ended, but for one: its process took the lease, so they are dead. Tells
+/// which these were.
+pub async fn close(db: &impl ConnectionTrait, alive: &Run, now: Timestamp) -> Result<Vec<Run>, DbErr> {
     let error =
         format!("it was not heard of any more: its process died or lost the database; found by {}", alive.replica);
+    let dead = maintenance_run::Entity::find()
+        .filter(maintenance_run::Column::Job.eq(alive.job.as_str()))
+        .filter(maintenance_run::Column::FinishedAt.is_null())
+        .filter(maintenance_run::Column::Id.ne(alive.id))
+        .lock_exclusive()
+        .all(db)
+        .await?;
+    if dead.is_empty() {
+        return Ok(dead);
+    }
     maintenance_run::Entity::update_many()
         .col_expr(maintenance_run::Column::FinishedAt, Expr::value(now))
         .col_expr(maintenance_run::Column::Outcome, Expr::value(Outcome::LostLease))
         .col_expr(maintenance_run::Column::Error, Expr::value(error))
-        .filter(maintenance_run::Column::Job.eq(alive.job.as_str()))
+        .filter(maintenance_run::Column::Id.is_in(dead.iter().map(|run| run.id)))
         .filter(maintenance_run::Column::FinishedAt.is_null())
-        .filter(maintenance_run::Column::Id.ne(alive.id))
         .exec(db)
-        .await
-        .map(drop)
+        .await?;
+    Ok(dead)
 }
 
 /// The run of this id.

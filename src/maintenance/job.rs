@@ -14,11 +14,11 @@ pub enum Job {
     Purge,
     /// Deletes the notes of changes that every replica has seen.
     Changes,
-    /// Deletes counters of attempts whose window is over.
+    /// Deletes counters of attempts whose window is over, and addresses that are no longer known.
     Counters,
     /// Forgets the secrets that rotations replaced, once their overlap is over, and spent refresh tokens with their family.
     Rotations,
-    /// Deletes the records of runs long ago.
+    /// Deletes the records of runs, and events of the audit trail, long ago.
     History,
     /// Gives space back, and keeps `SQLite`'s files and statistics in shape.
     Sqlite,

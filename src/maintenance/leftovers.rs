@@ -1,6 +1,6 @@
 //! What goes besides tokens.
 
-use entity::{attempt, change, client, maintenance_run, refresh_token, token, user};
+use entity::{attempt, audit_event, change, client, known_address, maintenance_run, refresh_token, token, user};
 use sea_orm::{
     ColumnTrait, Condition, Value,
     sea_query::{Expr, ExprTrait, Query},
@@ -12,6 +12,8 @@ use super::{
     task::{Halt, Task, other},
 };
 use crate::{
+    account::known,
+    audit,
     db::dialect::{self, delete_some, update_some},
     token::changes as noted,
 };
@@ -31,11 +33,17 @@ pub(super) async fn changes(task: &mut Task<'_>) -> Result<(), Halt> {
     .await
 }
 
-/// Counters of attempts whose window is over.
+/// Counters of attempts whose window is over, and addresses that are no longer known.
 pub(super) async fn counters(task: &mut Task<'_>) -> Result<(), Halt> {
     task.drain(other, |app, batch| {
         let (subject, end) = (attempt::Column::Subject, attempt::Column::ExpiresAt);
         delete_some(app.db.engine(), &[subject], end.lte(batch.now).into(), end, batch.size)
+    })
+    .await?;
+    task.drain(other, |app, batch| {
+        let key = [known_address::Column::UserId, known_address::Column::Address];
+        let end = known_address::Column::ExpiresAt;
+        delete_some(app.db.engine(), &key, known::old(batch.now), end, batch.size)
     })
     .await
 }
@@ -70,7 +78,7 @@ async fn rotations(task: &mut Task<'_>) -> Result<(), Halt> {
     .await
 }
 
-/// Runs that are kept no longer, and those that a clock wrote which was ahead: they would stand before all others until then.
+/// Runs and events that are kept no longer, and those runs that a clock wrote which was ahead: they would stand before all others until then.
 pub(super) async fn history(task: &mut Task<'_>) -> Result<(), Halt> {
     let key = maintenance_run::Column::Id;
     task.drain(other, |app, batch| {
@@ -80,6 +88,18 @@ pub(super) async fn history(task: &mut Task<'_>) -> Result<(), Halt> {
     task.drain(other, |app, batch| {
         let old = history::begun_before(batch.now.minus(app.config.maintenance.keep_runs));
         delete_some(app.db.engine(), &[key], old, key, batch.size)
+    })
+    .await?;
+    events(task).await
+}
+
+/// Events of the audit trail that are kept no longer. One that a clock wrote which was ahead goes when its time has come: what
+/// is on record is not deleted for being odd.
+async fn events(task: &mut Task<'_>) -> Result<(), Halt> {
+    let Some(keep) = task.app.config.audit.keep else { return Ok(()) };
+    let key = audit_event::Column::Id;
+    task.drain(other, |app, batch| {
+        delete_some(app.db.engine(), &[key], audit::before(batch.now.minus(keep)), key, batch.size)
     })
     .await
 }

@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use entity::{
     Timestamp,
+    audit_event::{self, Event},
     maintenance_run::{Model as Run, Outcome, Trigger},
 };
 use sea_orm::DbErr;
@@ -38,6 +39,7 @@ use sea_orm::DbErr;
 pub use crate::config::schedule;
 use crate::{
     app::App,
+    audit::{self, Actor, Done},
     error::{Error, Storage},
     telemetry,
 };
@@ -65,7 +67,8 @@ pub async fn run(
     manner: Manner,
     progress: &mut dyn Progress,
 ) -> Result<Run, NotStarted> {
-    let (run, lease) = begin(app, job, trigger, manner.tick).await?;
+    let by = (trigger == Trigger::Cli).then(Actor::cli);
+    let (run, lease) = begin(app, job, trigger, manner.tick, by.as_ref()).await?;
     Ok(carry_out(app, job, run, lease, manner, progress).await)
 }
 
@@ -92,9 +95,9 @@ async fn go_on(app: &App, job: Job, mut run: Run, manner: Manner) -> Result<Run,
     Ok(run)
 }
 
-/// Starts a job and returns the record of its run at once; it goes on by itself, and [`state::Maintenance::stop`] waits for it.
-pub async fn start(app: &Arc<App>, job: Job, trigger: Trigger) -> Result<Run, NotStarted> {
-    let (run, lease) = begin(app, job, trigger, None).await?;
+/// Starts a job, which somebody wants, and returns the record of its run at once; it goes on by itself, and [`state::Maintenance::stop`] waits for it.
+pub async fn start(app: &Arc<App>, job: Job, trigger: Trigger, by: &Actor) -> Result<Run, NotStarted> {
+    let (run, lease) = begin(app, job, trigger, None, Some(by)).await?;
     let (shared, begun) = (Arc::clone(app), run.clone());
     app.maintenance.tasks.spawn(async move {
         let run = carry_out(&shared, job, begun, lease, Manner::default(), &mut ()).await;
@@ -106,7 +109,13 @@ pub async fn start(app: &Arc<App>, job: Job, trigger: Trigger) -> Result<Run, No
 }
 
 /// Takes the lease and records that the run begins. Whoever asked may go away while this waits: then the lease ends by itself.
-async fn begin(app: &App, job: Job, trigger: Trigger, tick: Option<Timestamp>) -> Result<(Run, Lease), NotStarted> {
+async fn begin(
+    app: &App,
+    job: Job,
+    trigger: Trigger,
+    tick: Option<Timestamp>,
+    by: Option<&Actor>,
+) -> Result<(Run, Lease), NotStarted> {
     let mut run = history::begun(job, &app.replica, trigger, app.clock.now());
     let (lease, dead) = match lease::take(&app.db, job, &run, tick).await.map_err(Error::from)? {
         Taken::Held(lease, dead) => (lease, dead),
@@ -118,13 +127,33 @@ async fn begin(app: &App, job: Job, trigger: Trigger, tick: Option<Timestamp>) -
     if let Some(dead) = dead {
         tracing::warn!(job = job.name(), run_id = %dead, "a run was found dead, and is taken over");
     }
-    app.db.insist(|| record(app, &run)).await.map_err(Error::from)?;
+    app.db.insist(|| record(app, &run, by)).await.map_err(Error::from)?;
     Ok((run, lease))
 }
 
-async fn record(app: &App, run: &Run) -> Result<(), DbErr> {
-    history::close(app.db.writer(), run, run.started_at).await?;
-    history::record(app.db.writer(), run.clone()).await
+async fn record(app: &App, run: &Run, by: Option<&Actor>) -> Result<(), DbErr> {
+    let txn = app.db.begin().await?;
+    let dead = history::close(&txn, run, run.started_at).await?;
+    history::record(&txn, run.clone()).await?;
+    let mut events: Vec<_> = dead.iter().filter_map(|dead| purged(dead, run.started_at)).collect();
+    if let Some(by) = by.filter(|_| run.job == Job::Purge.name()) {
+        events.push(Done::new(Event::PurgeRequested).reason(of(run)).by(by, run.started_at));
+    }
+    audit::insert(&txn, &events).await?;
+    txn.commit().await?;
+    audit::log(&events);
+    Ok(())
+}
+
+/// That a purge deleted rows, for the record: written when its own record is closed, by whoever closes it, so that both say
+/// the same whenever the process dies.
+fn purged(run: &Run, now: Timestamp) -> Option<audit_event::Model> {
+    let deleted = run.job == Job::Purge.name() && run.deleted() > 0;
+    deleted.then(|| Done::new(Event::Purged).reason(of(run)).times(run.deleted()).by(&Actor::system(), now))
+}
+
+fn of(run: &Run) -> String {
+    format!("run {}", run.id)
 }
 
 /// Does the work, and records how it went.
@@ -155,7 +184,12 @@ async fn carry_out(
 }
 
 async fn close(app: &App, run: &Run, lease: &Lease) -> Result<(), DbErr> {
-    history::finish(app.db.writer(), run).await?;
+    let txn = app.db.begin().await?;
+    let events: Vec<_> =
+        if history::finish(&txn, run).await? { purged(run, app.clock.now()).into_iter().collect() } else { Vec::new() };
+    audit::insert(&txn, &events).await?;
+    txn.commit().await?;
+    audit::log(&events);
     lease.release(&app.db, run).await
 }
 

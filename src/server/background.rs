@@ -1,6 +1,5 @@
 //! What runs beside the answering of requests: the look at what changed elsewhere, without which nothing is answered from
-//! memory, the writing of uses, the watch over the database
-//! and the clock, and maintenance.
+//! memory, the writing of uses and of logins that failed, the watch over the database and the clock, and maintenance.
 
 use std::{fmt, io, sync::Arc};
 
@@ -9,6 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     app::App,
+    audit::failures,
     db::watch,
     error::Storage,
     maintenance::{
@@ -42,7 +42,9 @@ impl Background {
         let (looking, used) = (Arc::clone(app), Arc::clone(app));
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let flushing = tokio::spawn(async move { usage::keep_flushing(&used, &stopped).await });
+        let flushing = tokio::spawn(async move {
+            tokio::join!(usage::keep_flushing(&used, &stopped), failures::keep_flushing(&used, &stopped));
+        });
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { changes::keep_looking(&looking).await });
         let (watched, compared) = (app.db.clone(), Arc::clone(app));
@@ -52,7 +54,7 @@ impl Background {
         Ok(Self { app: Arc::clone(app), scheduler, tasks, flushing, last_flush: stop.drop_guard() })
     }
 
-    /// Finishes the purge's batch in hand and writes the last uses. Nothing may be asked of the service any more.
+    /// Finishes the purge's batch in hand and writes the last uses and failed logins. Nothing may be asked of the service any more.
     pub async fn stop(mut self) {
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::warn!(%error, "the scheduler did not stop");
@@ -61,7 +63,7 @@ impl Background {
         self.tasks.shutdown().await;
         drop(self.last_flush);
         if let Err(error) = self.flushing.await {
-            tracing::warn!(%error, "the last uses of tokens may not be recorded");
+            tracing::warn!(%error, "the last uses of tokens and failed logins may not be recorded");
         }
     }
 }

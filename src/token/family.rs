@@ -105,8 +105,10 @@ pub(super) async fn of(write: &Write<'_>, tokens: &[Uuid]) -> Result<BTreeSet<Uu
 }
 
 /// Ends all that a family still has: its refresh token, and the access tokens that were issued beside those there ever were.
-pub(super) async fn end(write: &Write<'_>, family: Uuid, now: Timestamp) -> Result<(), DbErr> {
+/// Tells how many these were.
+pub(super) async fn end(write: &Write<'_>, family: Uuid, why: revoke::Why, now: Timestamp) -> Result<usize, DbErr> {
     lock(write, family).await?;
+    let mut ended = 0;
     for column in [refresh_token::Column::TokenId, refresh_token::Column::AccessTokenId] {
         let theirs = Query::select()
             .column(column)
@@ -119,7 +121,7 @@ pub(super) async fn end(write: &Write<'_>, family: Uuid, now: Timestamp) -> Resu
             .filter(token::Column::Id.in_subquery(theirs))
             .filter(token::Column::RevokedAt.is_null());
         let left: Vec<Uuid> = left.into_tuple().all(write.txn()).await?;
-        revoke::alone(write, left, now).await?;
+        ended += revoke::alone(write, left, why, now).await?;
     }
-    Ok(())
+    Ok(ended)
 }

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use entity::{DigestAlgorithm, Scopes, State, Timestamp, expiry, token, user};
+use entity::{
+    DigestAlgorithm, Scopes, State, Timestamp,
+    audit_event::{self, Event},
+    expiry, token, user,
+};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseBackend, EntityTrait, IntoActiveModel, Iterable, ModelTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ActiveModelTrait, ColumnTrait, DatabaseBackend, EntityTrait, IdenStatic, IntoActiveModel, Iterable, ModelTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
     sea_query::{Expr, ExprTrait, LockType, Query},
 };
 use uuid::Uuid;
@@ -18,6 +22,7 @@ use super::{
 use crate::{
     account::users,
     app::App,
+    audit::{self, Actor, Done, Origin},
     client,
     config::{AtLimit, KindPolicy},
     db::{dialect, sql::Sql},
@@ -57,7 +62,8 @@ pub struct Issued {
     pub held: Held,
 }
 
-/// Makes a token of kind `api` for a user; `by` is the token that asks, which must still work when it is granted.
+/// Makes a token of kind `api` for a user; `by` is the token that asks, which must still work when it is granted, and `actor`
+/// who presented it.
 ///
 /// Whoever asks for themselves gets at most what the token that asks holds; anybody else, who must be somebody that may,
 /// at most what the user may have. Where no scopes are wanted, it is all of that but Daypass's own.
@@ -66,6 +72,7 @@ pub async fn api(
     user: Uuid,
     wanted: Wanted,
     by: Option<&Held>,
+    actor: &Actor,
     now: Timestamp,
 ) -> Result<Issued, Error> {
     let own = by.filter(|by| by.user_id() == Some(user));
@@ -73,7 +80,7 @@ pub async fn api(
     if let (Some(by), Some(bound)) = (own, &bound)
         && app.config.tokens.of(Kind::Api).per_user_limit == 0
     {
-        match at_once(app, by, &wanted, granted(wanted.scopes.as_ref(), bound)?, now).await {
+        match at_once(app, by, actor, &wanted, granted(wanted.scopes.as_ref(), bound)?, now).await {
             Ok(Some(issued)) => return Ok(issued),
             // The long way tries again.
             Ok(None) => {}
@@ -84,7 +91,7 @@ pub async fn api(
         app.checker.forget(&[by.id()]);
     }
     let (shared, by) = (Arc::clone(app), by.map(Held::id));
-    write(app, move |write| {
+    write(app, actor, move |write| {
         Box::pin(async move {
             let owner = users::lock_to_issue(&shared, write, user, Kind::Api).await?;
             if let Some(by) = by {
@@ -98,10 +105,18 @@ pub async fn api(
                 None => granted(wanted.scopes.as_ref(), &owner.scopes)
                     .map_err(|_| Error::Forbidden(format!("{} may not have all of these scopes", owner.username)))?,
             };
-            issue(&shared, write, &owner, Kind::Api, &wanted, scopes, now).await
+            let made = issue(&shared, write, &owner, Kind::Api, &wanted, scopes, now).await?;
+            write.record(issued(&made.held));
+            Ok(made)
         })
     })
     .await
+}
+
+/// That a token was made, for the record.
+pub(super) fn issued(held: &Held) -> Done {
+    let done = Done::new(Event::TokenIssued).token(held.id()).user(held.user_id());
+    done.client(held.client_id()).reason(held.kind().name())
 }
 
 fn granted(wanted: Option<&Scopes>, bound: &Scopes) -> Result<Scopes, Error> {
@@ -116,11 +131,13 @@ fn granted(wanted: Option<&Scopes>, bound: &Scopes) -> Result<Scopes, Error> {
 /// if they may not, for whatever reason.
 ///
 /// It does what the transaction in [`api`] does without the way to and fro between its statements: that is most of what
-/// issuing takes. The user's row is locked as there. That of the token that asks need not be: what ends it together with
+/// issuing takes. The record of it is written by the same statement where an engine can do that, else by a second one in the
+/// same transaction. The user's row is locked as there. That of the token that asks need not be: what ends it together with
 /// the user's others counts up the user's epoch, and what ends it alone might as well have come a moment later.
 async fn at_once(
     app: &App,
     by: &Held,
+    actor: &Actor,
     wanted: &Wanted,
     scopes: Scopes,
     now: Timestamp,
@@ -130,17 +147,52 @@ async fn at_once(
     let backend = app.db.writer().get_database_backend();
     let mut values: Vec<Value> = token::Column::iter().map(|column| row.get(column)).collect();
     values.extend([user.into(), by.epoch().into(), by.id().into()]);
-    let sql = INSERT_FOR.of(backend, || insert_for(backend));
-    let written = app.db.statement(Statement::from_sql_and_values(backend, sql, values)).await?;
+    // All that is granted is within what the user may have.
+    let owner = User { username: by.username().to_owned(), grantable: scopes, epoch: by.epoch() };
+    let held: Held = Row { token: row, user: Some(owner) }.into();
+    let event = issued(&held).by(actor, now);
+    let record = audit_event::Column::iter().map(|column| event.get(column));
+    let (sql, beside) = if dialect::writes_two_tables_at_once(app.db.engine()) {
+        values.extend(record);
+        (INSERT_FOR.of(backend, || insert_both(backend)), None)
+    } else {
+        let insert = INSERT_EVENT.of(backend, || insert_event(backend));
+        let insert = Statement::from_sql_and_values(backend, insert, record.collect::<Vec<_>>());
+        (INSERT_FOR.of(backend, || insert_for(backend)), Some(insert))
+    };
+    let written = app.db.statement(Statement::from_sql_and_values(backend, sql, values), beside).await?;
     if written == 0 {
         return Ok(None);
     }
-    // All that is granted is within what the user may have.
-    let owner = User { username: by.username().to_owned(), grantable: scopes, epoch: by.epoch() };
-    Ok(Some(Issued { secret, held: Row { token: row, user: Some(owner) }.into() }))
+    audit::log(&[event]);
+    Ok(Some(Issued { secret, held }))
 }
 
 static INSERT_FOR: Sql = Sql::new();
+static INSERT_EVENT: Sql = Sql::new();
+
+/// The same with the record of it, whose values come last: it is written if the token is.
+fn insert_both(backend: DatabaseBackend) -> String {
+    let token = insert_for(backend);
+    let mut next = token.matches('$').count();
+    let columns: Vec<_> = audit_event::Column::iter().map(|column| format!("\"{}\"", column.as_str())).collect();
+    let places: Vec<_> = columns
+        .iter()
+        .map(|_| {
+            next += 1;
+            format!("${next}")
+        })
+        .collect();
+    let (columns, places) = (columns.join(", "), places.join(", "));
+    format!("WITH made AS ({token} RETURNING 1) INSERT INTO audit_event ({columns}) SELECT {places} FROM made")
+}
+
+fn insert_event(backend: DatabaseBackend) -> String {
+    let mut insert = Query::insert();
+    insert.into_table(audit_event::Entity).columns(audit_event::Column::iter());
+    drop(insert.values(audit_event::Column::iter().map(|_| Expr::val(0))));
+    backend.build(&insert).sql
+}
 
 /// Inserts the values of a row for a user with this id and epoch, who may have it, if the token of this id is not revoked.
 fn insert_for(backend: DatabaseBackend) -> String {
@@ -201,9 +253,16 @@ pub async fn issue(
 }
 
 /// Makes a token of kind `client` for a client itself, with what it asks for or all that it may have but Daypass's own.
-pub async fn client(app: &Arc<App>, client_id: &str, scopes: Option<Scopes>, now: Timestamp) -> Result<Issued, Error> {
+pub async fn client(
+    app: &Arc<App>,
+    client_id: &str,
+    scopes: Option<Scopes>,
+    from: &Origin,
+    now: Timestamp,
+) -> Result<Issued, Error> {
+    let by = Actor::client(client_id, from);
     let (shared, client_id) = (Arc::clone(app), client_id.to_owned());
-    write(app, move |write| {
+    write(app, &by, move |write| {
         Box::pin(async move {
             let client = client::lock_to_issue(write, &client_id).await?;
             let scopes = granted(scopes.as_ref(), &client.scopes)?;
@@ -212,7 +271,9 @@ pub async fn client(app: &Arc<App>, client_id: &str, scopes: Option<Scopes>, now
             token::Entity::insert(row.clone().into_active_model().reset_all())
                 .exec_without_returning(write.txn())
                 .await?;
-            Ok(Issued { secret, held: Row { token: row, user: None }.into() })
+            let held = Row { token: row, user: None }.into();
+            write.record(issued(&held));
+            Ok(Issued { secret, held })
         })
     })
     .await
@@ -338,7 +399,7 @@ async fn make_room(
         AtLimit::EvictOldest => {
             let oldest = theirs.select_only().column(token::Column::Id).order_by_asc(token::Column::Id);
             let oldest = oldest.limit(active - room + 1).into_tuple().all(write.txn()).await?;
-            Ok(revoke::these(write, oldest, now).await?)
+            Ok(revoke::these(write, oldest, revoke::Why::TokenLimit, now).await?)
         }
     }
 }

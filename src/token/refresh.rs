@@ -7,18 +7,20 @@
 
 use std::sync::Arc;
 
-use entity::{Scopes, State, Timestamp, refresh_token, token, user};
+use entity::{Scopes, State, Timestamp, audit_event::Event, refresh_token, token, user};
 use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 use super::{
     Held, Kind, check, family,
     issue::{self, Issued, Wanted},
-    precision, revoke,
+    precision,
+    revoke::{self, Why},
 };
 use crate::{
     account::users,
     app::App,
+    audit::{Actor, Done, Origin},
     client,
     error::{Error, Refusal},
     write::{Write, write},
@@ -43,6 +45,7 @@ pub async fn redeem(
     text: &str,
     client: Option<&str>,
     wanted: Option<Scopes>,
+    from: &Origin,
     now: Timestamp,
 ) -> Result<Pair, Error> {
     let unknown = || Error::Refused(Refusal::Unknown);
@@ -53,8 +56,11 @@ pub async fn redeem(
         (Some(_), None) => return Err(Error::BadClient),
         (Some(_) | None, _) => return Err(unknown()),
     }
+    let by = client.map_or_else(|| Actor::user(row.user_id, from), |client| Actor::client(client, from));
+    let by = by.with(row.token_id);
     let (shared, family) = (Arc::clone(app), row.family_id);
-    let traded = write(app, move |write| Box::pin(async move { trade(&shared, write, row, wanted).await })).await?;
+    let traded =
+        write(app, &by, move |write| Box::pin(async move { trade(&shared, write, row, wanted).await })).await?;
     if traded.is_none() {
         tracing::warn!(%family, "a refresh token was used twice: all that came of its login has ended");
     }
@@ -78,7 +84,12 @@ async fn trade(
     let now = app.clock.now();
     let row = reread(write, row.token_id).await?.ok_or(Error::Refused(Refusal::Unknown))?;
     let Some(current) = tradable(app, write, &row, now).await? else {
-        family::end(write, row.family_id, now).await?;
+        let ended = family::end(write, row.family_id, Why::Replayed, now).await?;
+        // Whoever has a spent token may send it for ever: what changes nothing is not put on record each time.
+        if ended > 0 {
+            let replayed = Done::new(Event::RefreshReplayed).token(row.token_id).user(Some(row.user_id));
+            write.record(replayed.client(row.client_id.as_deref()));
+        }
         return Ok(None);
     };
     let token = working(app, write, current.token_id, now).await?;
@@ -98,12 +109,14 @@ async fn trade(
     if is_retry || app.config.tokens.of(Kind::Session).per_user_limit > 0 {
         ended.push(current.access_token_id);
     }
-    revoke::alone(write, ended, now).await?;
+    revoke::alone(write, ended, Why::Refreshed, now).await?;
     // No session outlives the family that it ends with.
     let end = Some(row.expires_at);
     let wanted =
         Wanted { name: token.name, client_id: row.client_id.clone(), max_expires_at: end, ..Wanted::default() };
     let access = issue::issue(app, write, &owner, Kind::Session, &wanted, scopes, now).await?;
+    let traded = Done::new(Event::TokenRefreshed).token(access.held.id()).user(Some(owner.id));
+    write.record(traded.client(row.client_id.as_deref()));
     let refresh = beside(app, write, &owner, &access.held, token.scopes, Some(&row), now).await?;
     family::succeed(write, row.token_id, refresh.held.id()).await?;
     if is_retry {
@@ -131,6 +144,7 @@ pub async fn beside(
         ..Wanted::default()
     };
     let refresh = issue::issue(app, write, owner, Kind::Refresh, &wanted, scopes, now).await?;
+    write.record(issue::issued(&refresh.held));
     family::add(write, &refresh, access, owner.id, before.map(|before| before.family_id)).await?;
     Ok(refresh)
 }

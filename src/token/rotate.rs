@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use entity::{Scopes, TokenDigest, token};
+use entity::{Scopes, TokenDigest, audit_event::Event, token};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{find, issue::Issued, lock, must_be_within, must_work, secret::TokenSecret};
-use crate::{app::App, error::Error, write::write};
+use crate::{
+    app::App,
+    audit::{Actor, Done},
+    error::Error,
+    write::write,
+};
 
 /// The longest overlap, in seconds: a week.
 pub const LONGEST_OVERLAP: i64 = 7 * 24 * 60 * 60;
@@ -17,6 +22,8 @@ pub const LONGEST_OVERLAP: i64 = 7 * 24 * 60 * 60;
 pub struct Rotator {
     /// What they may do: no less than the token.
     pub powers: Scopes,
+    /// Who they are.
+    pub actor: Actor,
     /// What they presented, if it is a secret of this very token: then it must still be one when it is replaced.
     pub digest: Option<TokenDigest>,
 }
@@ -27,7 +34,8 @@ pub struct Rotator {
 pub async fn rotate(app: &Arc<App>, id: Uuid, by: Rotator, overlap: i64) -> Result<Issued, Error> {
     checked_overlap(overlap)?;
     let shared = Arc::clone(app);
-    write(app, move |write| {
+    let actor = by.actor.clone();
+    write(app, &actor, move |write| {
         Box::pin(async move {
             let (row, now) = lock(&shared, write, id).await?;
             must_be_within(&row, &by.powers)?;
@@ -48,6 +56,8 @@ pub async fn rotate(app: &Arc<App>, id: Uuid, by: Rotator, overlap: i64) -> Resu
                 .exec(write.txn())
                 .await?;
             write.changed([id]);
+            let rotated = Done::new(Event::TokenRotated).token(id).user(row.user_id);
+            write.record(rotated.client(row.client_id.as_deref()));
             let held = find(write.txn(), id).await?.ok_or(Error::NotFound("token"))?;
             Ok(Issued { secret, held })
         })

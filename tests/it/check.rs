@@ -109,7 +109,8 @@ async fn a_refresh_token_opens_nothing() {
     let scopes = alice.scopes.clone();
     let now = service.now();
     let app = std::sync::Arc::clone(&service.app);
-    let issued = daypass::write::write(&service.app, move |write| {
+    let by = daypass::audit::Actor::system();
+    let issued = daypass::write::write(&service.app, &by, move |write| {
         Box::pin(async move { daypass::token::issue::issue(&app, write, &alice, kind, &wanted, scopes, now).await })
     });
     let issued = issued.await.unwrap();

@@ -406,7 +406,8 @@ async fn an_error_among_writers_does_not_fail_its_neighbours() {
     for number in 0..60_u128 {
         let service = Arc::clone(&service);
         writers.spawn(async move {
-            let written = daypass::write::write(&service.app, move |write| {
+            let by = daypass::audit::Actor::system();
+            let written = daypass::write::write(&service.app, &by, move |write| {
                 Box::pin(async move {
                     let (second, id) = (Set(1), Set(Uuid::from_u128(number)));
                     let row = change::ActiveModel { second, id, token_id: Set(Uuid::nil()) };
@@ -477,7 +478,8 @@ async fn a_new_secret_is_not_refused_by_what_was_read_before_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_defect_in_one_writer_does_not_end_the_writing() {
     let service = Service::start().await;
-    let result = daypass::write::write(&service.app, |_| Box::pin(async { panic!("a defect") }));
+    let by = daypass::audit::Actor::system();
+    let result = daypass::write::write(&service.app, &by, |_| Box::pin(async { panic!("a defect") }));
     let result: Result<(), _> = result.await;
     assert!(matches!(result, Err(daypass::error::Error::Internal(_))), "{result:?}");
     service.session("alice", &[]).await;
@@ -529,13 +531,14 @@ async fn a_change_whose_commit_took_long_is_noted_again() {
         return; // Elsewhere a writer shares its commit with nobody whom a test could make slow.
     }
     let (changed, began, clock) = (Uuid::from_u128(1), service.now(), service.app.clock.clone());
-    let noting = daypass::write::write(&service.app, move |write| {
+    let by = daypass::audit::Actor::system();
+    let noting = daypass::write::write(&service.app, &by, move |write| {
         Box::pin(async move {
             write.changed([changed]);
             Ok(())
         })
     });
-    let slow = daypass::write::write(&service.app, move |_| {
+    let slow = daypass::write::write(&service.app, &by, move |_| {
         Box::pin(async move {
             clock.advance(16_000);
             Ok(())

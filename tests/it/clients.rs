@@ -68,7 +68,7 @@ async fn insert(app: &App, to: &Write<'_>, client_id: &str, user_id: Option<Uuid
 /// Issues a token to a client as the OAuth doors do: under its lock.
 async fn issue(app: &Arc<App>, client_id: &str, user_id: Option<Uuid>) -> Result<String, Error> {
     let (shared, client_id) = (Arc::clone(app), client_id.to_owned());
-    write(app, move |write| {
+    write(app, &daypass::audit::Actor::system(), move |write| {
         Box::pin(async move {
             let client = client::lock_to_issue(write, &client_id).await?;
             insert(&shared, write, &client.client_id, user_id).await
@@ -358,7 +358,7 @@ async fn what_ends_a_client_waits_for_a_token_that_is_being_made() {
             let (app, id, locked) = (Arc::clone(&service.app), id.clone(), Arc::clone(&locked));
             tokio::spawn(async move {
                 let shared = Arc::clone(&app);
-                write(&app, move |write| {
+                write(&app, &daypass::audit::Actor::system(), move |write| {
                     Box::pin(async move {
                         client::lock_to_issue(write, &id).await?;
                         locked.notify_one();
@@ -375,12 +375,20 @@ async fn what_ends_a_client_waits_for_a_token_that_is_being_made() {
         match end {
             "disable" => {
                 let change = client::Change { disabled: Some(true), ..client::Change::default() };
-                client::update(app, &id, change, now).await.map(drop)
+                client::update(app, &id, change, &daypass::audit::Actor::system(), now).await.map(drop)
             }
-            "delete" => client::delete(app, &id, now).await,
+            "delete" => client::delete(app, &id, &daypass::audit::Actor::system(), now).await,
             _ => {
                 let owner = daypass::token::Owner::Client(id);
-                daypass::account::users::end_tokens(app, owner, vec![Kind::Client], now).await.map(drop)
+                daypass::account::users::end_tokens(
+                    app,
+                    owner,
+                    vec![Kind::Client],
+                    &daypass::audit::Actor::system(),
+                    now,
+                )
+                .await
+                .map(drop)
             }
         }
         .unwrap();

@@ -221,7 +221,7 @@ async fn a_run_that_ends_on_its_budget_is_followed_by_another_until_all_is_done(
     })
     .await;
     service.fill(5, 0).await;
-    maintenance::start(&service.app, PURGE, Trigger::Api).await.unwrap();
+    maintenance::start(&service.app, PURGE, Trigger::Api, &daypass::audit::Actor::system()).await.unwrap();
     service.app.maintenance.finish().await;
     assert_eq!(tokens(&service).await, 0);
     let runs = maintenance_run::Entity::find().all(service.app.db.reader()).await.unwrap();

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect has failed")]
 
+mod audit;
 mod check;
 mod checker;
 mod cli;
@@ -15,6 +16,7 @@ mod django;
 mod durability;
 mod expiry;
 mod faults;
+mod flood;
 mod galera;
 mod http_surface;
 mod lease;
@@ -38,6 +40,7 @@ mod secrets;
 mod service;
 mod support;
 mod time;
+mod timing;
 mod tls;
 mod tokens;
 mod users;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use daypass::api::openapi;
 use serde_json::{Map, Value};
 
-const OPERATIONS: [&str; 46] = [
+const OPERATIONS: [&str; 47] = [
     "changePassword",
     "checkToken",
     "checkTokenHead",
@@ -33,6 +33,7 @@ const OPERATIONS: [&str; 46] = [
     "knoxLogin",
     "knoxLogout",
     "knoxLogoutAll",
+    "listAuditEvents",
     "listClients",
     "listMaintenanceRuns",
     "listTokens",

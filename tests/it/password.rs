@@ -82,9 +82,9 @@ async fn a_hash_is_made_anew_when_the_cost_was_raised() {
         username: "alice".to_owned(),
         password: daypass::account::password::Password::new(PASSWORD.to_owned()),
     };
-    let from = "127.0.0.1".parse().unwrap();
+    let from = daypass::audit::Origin::default();
     let wanted = daypass::token::issue::Wanted::default();
-    daypass::account::login::login(&dearer, from, credentials, wanted, false, service.now()).await.unwrap();
+    daypass::account::login::login(&dearer, &from, credentials, wanted, false, service.now()).await.unwrap();
     assert!(stored().await.starts_with("$argon2id$v=19$m=8,t=3,p=1$"));
     service.login("alice", json!({})).await.is(200);
 }

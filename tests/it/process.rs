@@ -274,6 +274,7 @@ fn maintenance_is_told_by_metrics() {
         "daypass_maintenance_runs_total{task=\"purge\",outcome=\"done\"} 1",
         "daypass_maintenance_runs_total{task=\"purge\",outcome=\"clock\"} 0",
         "daypass_maintenance_runs_total{task=\"history\",outcome=\"lost_lease\"} 0",
+        "daypass_logins_total{outcome=\"locked_out\"} 0",
         "daypass_maintenance_lease_held{task=\"purge\"} 0",
         "daypass_purge_deleted_total{reason=\"expired\"} 0",
         "daypass_maintenance_batch_duration_seconds_count{task=\"purge\"} 4",

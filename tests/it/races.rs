@@ -112,7 +112,14 @@ async fn a_renewal_that_had_to_wait_does_not_revive_what_was_ended() {
     // By a clock that is a second behind, the token has not expired yet.
     service.advance_ms(-1_000);
     let id = token.text_of("id").parse().unwrap();
-    let renewed = daypass::token::renew::renew(&service.app, id, entity::Scopes::default(), None).await;
+    let renewed = daypass::token::renew::renew(
+        &service.app,
+        id,
+        entity::Scopes::default(),
+        None,
+        &daypass::audit::Actor::system(),
+    )
+    .await;
     assert!(matches!(renewed, Err(daypass::error::Error::Conflict(_))), "{renewed:?}");
     service.check(&token.token()).await.is(401);
 }
@@ -173,7 +180,7 @@ async fn a_deadlock_is_nobodys_failure() {
         let (first, second) = (users[turn], users[1 - turn]);
         let (app, begun) = (Arc::clone(&service.app), Arc::clone(&begun));
         changes.spawn(async move {
-            write(&app, move |write| {
+            write(&app, &daypass::audit::Actor::system(), move |write| {
                 Box::pin(async move {
                     let mut row = users::lock(write, first).await?;
                     if begun.fetch_add(1, Ordering::Relaxed) < 2 {

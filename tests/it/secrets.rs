@@ -13,6 +13,8 @@ const SECOND: &str = "canary-alice quiet rivers run deep";
 const THIRD: &str = "canary-carol seven slow brass bells";
 const FOURTH: &str = "canary-carol eleven quick tin drums";
 const WEAK: &str = "canary-1";
+/// A password in the place of the name, which it could be.
+const MISTYPED: &str = "canary-mistyped.1";
 const WRONG: &str = "canary-wrong password that is wrong";
 
 struct Session<'a> {
@@ -88,6 +90,7 @@ fn drive(session: &mut Session<'_>) {
     session.send("POST", "/v1/login", "", &json!({ "username": "admin", "password": WRONG }));
     session.send("POST", "/v1/login", "", &json!({ "username": WRONG, "password": 5 }));
     session.send("POST", "/v1/login", "", &json!({ "password": WRONG, "passwort": WRONG }));
+    session.send("POST", "/v1/login", "", &json!({ "username": MISTYPED, "password": "x" }));
     let bearer = format!("Bearer {admin}");
     let made = session.send("POST", "/v1/users", &bearer, &json!({ "username": "alice", "password": SECOND }));
     assert!(made.starts_with("HTTP/1.1 201"), "{made}");
@@ -111,6 +114,10 @@ fn drive(session: &mut Session<'_>) {
     session.send("POST", "/v1/maintenance/purge", &bearer, &json!({}));
     let metrics = session.send("GET", "/metrics", "", &json!({}));
     session.answers.push_str(&metrics);
+    let audit = session.send("GET", "/v1/audit?limit=200", &bearer, &json!({}));
+    assert!(audit.contains("token_rotated") && audit.contains("user_created"), "{audit}");
+    session.answers.push_str(&audit);
+    session.command("audit --json", "");
     session.send("POST", "/v1/logout", &bearer, &json!({}));
 }
 
@@ -235,18 +242,22 @@ fn command_line(session: &mut Session<'_>) {
 fn no_secret_is_in_the_output_the_metrics_or_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = daypass(folder.path());
-    command.env("DAYPASS_LIMITS__LOGIN_PER_MINUTE_PER_IP", "0").env("DAYPASS_LIMITS__LOGIN_FAILURES_BEFORE_LOCK", "0");
+    command
+        .env("DAYPASS_LIMITS__LOGIN_PER_MINUTE_PER_IP", "0")
+        .env("DAYPASS_LIMITS__LOGIN_FAILURES_BEFORE_LOCK", "1000");
     command.env("DAYPASS_OAUTH__PASSWORD_GRANT", "true");
     command.env("DAYPASS_ADMIN_PASSWORD", FIRST).env("DAYPASS_LOG__LEVEL", "trace").env("RUST_BACKTRACE", "1");
     let served = Served::start(folder.path(), &mut command);
-    let secrets = [FIRST, SECOND, THIRD, FOURTH, WEAK, WRONG].map(str::to_owned).to_vec();
+    let secrets = [FIRST, SECOND, THIRD, FOURTH, WEAK, WRONG, MISTYPED].map(str::to_owned).to_vec();
     let mut session = Session { served: &served, folder: folder.path(), secrets, answers: String::new() };
     drive(&mut session);
     let Session { secrets, answers, .. } = session;
+    // What failed is written behind.
+    served.until(|| served.stderr().contains("\"event\":\"login_failed\"").then_some(()));
     // Without closing it first: what lies in the write-ahead log counts too.
     served.signal("KILL");
     std::fs::write(folder.path().join("refusals"), answers).unwrap();
-    assert!(secrets.len() >= 22, "{}", secrets.len());
+    assert!(secrets.len() >= 23, "{}", secrets.len());
     let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     for expected in ["daypass.db", "daypass.db-wal", "stdout", "stderr", "refusals"] {
         assert!(files.iter().any(|file| file.ends_with(expected)), "{expected} is missing among {files:?}");

@@ -166,7 +166,8 @@ async fn a_disabled_user_gets_no_token_from_anybody() {
     service.json(poem::http::Method::PATCH, &path, Some(&admin), json!({ "disabled": true })).await.is(200);
     service.issue(&admin, json!({ "user": "alice" })).await.is_problem(409);
     let wanted = daypass::token::issue::Wanted::default();
-    let by_hand = daypass::token::issue::api(&service.app, user.parse().unwrap(), wanted, None, service.now());
+    let by = daypass::audit::Actor::system();
+    let by_hand = daypass::token::issue::api(&service.app, user.parse().unwrap(), wanted, None, &by, service.now());
     assert!(matches!(by_hand.await, Err(daypass::error::Error::Conflict(_))));
 }
 

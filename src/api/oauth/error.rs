@@ -14,7 +14,7 @@ use poem_openapi::{
 };
 
 use crate::{
-    api::{form::BadForm, problem},
+    api::{form::BadForm, problem, rate_limit},
     error::{Error, Refusal},
 };
 
@@ -131,7 +131,7 @@ impl Refused {
     }
 
     fn retry_after(self, wait: Duration) -> Self {
-        self.header(header::RETRY_AFTER, &wait.as_millis().div_ceil(1000).max(1).to_string())
+        self.header(header::RETRY_AFTER, &rate_limit::seconds(wait).to_string())
     }
 
     fn header(mut self, name: HeaderName, value: &str) -> Self {
@@ -168,10 +168,12 @@ impl From<Error> for Refused {
             Error::Invalid { .. } => Self::invalid_request("a value is out of range"),
             Error::Forbidden(_) => Self::unauthorized_client("the token was issued to another client"),
             Error::InsufficientScope { .. } => Self::invalid_scope(),
-            Error::Throttled { retry_after } => {
+            Error::Throttled { retry_after, policy } => {
                 let description = "there were too many attempts";
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", description)
                     .retry_after(retry_after)
+                    .header(rate_limit::POLICY, &rate_limit::policy(policy))
+                    .header(rate_limit::STATE, &rate_limit::state(policy, retry_after))
             }
             Error::Busy => Self::unavailable(),
             Error::Storage(cause) => {
@@ -207,15 +209,15 @@ impl From<Refused> for poem::Error {
 }
 
 /// What the document says of each status, and the header that comes with it.
-const STATUSES: &[(u16, &str, Option<&str>)] = &[
-    (400, "The request is malformed, or what it asks for is not to be had.", None),
-    (401, "The caller's credentials are missing or wrong.", Some("WWW-Authenticate")),
-    (403, "The caller may not do this.", None),
-    (408, "The body did not arrive in time.", None),
-    (413, "The body is too long.", None),
-    (429, "Too many attempts.", Some("Retry-After")),
-    (500, "A defect; the log knows more.", None),
-    (503, "The service cannot answer truly right now.", Some("Retry-After")),
+const STATUSES: &[(u16, &str, &[&str])] = &[
+    (400, "The request is malformed, or what it asks for is not to be had.", &[]),
+    (401, "The caller's credentials are missing or wrong.", &["WWW-Authenticate"]),
+    (403, "The caller may not do this.", &[]),
+    (408, "The body did not arrive in time.", &[]),
+    (413, "The body is too long.", &[]),
+    (429, "Too many attempts.", &["Retry-After", "RateLimit-Policy", "RateLimit"]),
+    (500, "A defect; the log knows more.", &[]),
+    (503, "The service cannot answer truly right now.", &["Retry-After"]),
 ];
 
 impl ApiResponse for Refused {
@@ -227,7 +229,7 @@ impl ApiResponse for Refused {
             deprecated: false,
             schema: <String as Type>::schema_ref(),
         };
-        let response = |(status, description, headers): &(u16, &'static str, Option<&str>)| MetaResponse {
+        let response = |(status, description, headers): &(u16, &'static str, &[&str])| MetaResponse {
             description,
             status: Some(*status),
             status_range: None,

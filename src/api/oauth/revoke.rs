@@ -41,9 +41,10 @@ pub async fn revoke(app: &Arc<App>, request: &Request, form: &Form<RevocationReq
     let now = app.clock.now();
     let client = client_auth::client(app, request.headers(), form, now).await?;
     let text = form.require("token", "token is missing")?;
+    let from = client_address::origin(request, app);
     if client.is_none() {
-        limits::revocation_from(app, client_address::of(request, &app.config.trusted_proxies), now).await?;
+        limits::revocation_from(app, &from, now).await?;
     }
-    revoke::presented(app, text, client.as_ref().map(|client| client.client_id.as_str()), now).await?;
+    revoke::presented(app, text, client.as_ref().map(|client| client.client_id.as_str()), &from, now).await?;
     Ok(Ended::Ended)
 }

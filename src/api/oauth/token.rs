@@ -109,13 +109,15 @@ pub async fn grant(app: &Arc<App>, request: &Request, form: &Form<TokenRequest>)
     match grant {
         Grant::ClientCredentials => {
             let client = client.ok_or_else(Refused::invalid_client)?;
-            let issued = issue::client(app, &client.client_id, scopes, now).await?;
+            let issued =
+                issue::client(app, &client.client_id, scopes, &client_address::origin(request, app), now).await?;
             Ok(TokenResponse::show(&issued, None, app.clock.now()))
         }
         Grant::RefreshToken => {
             let presented = form.require("refresh_token", "refresh_token is missing")?;
+            let from = client_address::origin(request, app);
             let client_id = client.as_ref().map(|client| client.client_id.as_str());
-            let Pair { access, refresh } = refresh::redeem(app, presented, client_id, scopes, now).await?;
+            let Pair { access, refresh } = refresh::redeem(app, presented, client_id, scopes, &from, now).await?;
             Ok(TokenResponse::show(&access, Some(&refresh), app.clock.now()))
         }
         Grant::Password => by_password(app, request, form, client.ok_or_else(Refused::invalid_client)?, scopes).await,
@@ -147,11 +149,11 @@ async fn by_password(
     if password.is_longer_than(app.config.passwords.max_length) {
         return Err(Refused::invalid_grant());
     }
-    let from = client_address::of(request, &app.config.trusted_proxies);
+    let from = client_address::origin(request, app);
     let with_refresh = client.grants.contains(Grant::RefreshToken);
     let wanted = Wanted { scopes, client_id: Some(client.client_id), ..Wanted::default() };
     let credentials = Credentials { username, password };
-    match login::login(app, from, credentials, wanted, with_refresh, app.clock.now()).await {
+    match login::login(app, &from, credentials, wanted, with_refresh, app.clock.now()).await {
         Ok(LoggedIn { access, refresh }) => Ok(TokenResponse::show(&access, refresh.as_ref(), app.clock.now())),
         Err(Error::Forbidden(_)) => Err(Refused::invalid_scope()),
         Err(error) => Err(error.into()),

@@ -223,7 +223,7 @@ impl ClientsApi {
         let CreateClientRequest { name, scopes, grants } = request.0;
         let scopes = body::scopes(scopes.unwrap_or_default())?;
         let grants = grants.map_or_else(client::default_grants, set);
-        let created = client::create(&app, New { name, scopes, grants }, caller.now).await?;
+        let created = client::create(&app, New { name, scopes, grants }, &caller.actor(), caller.now).await?;
         Ok(CreatedClient::Client(Json(IssuedClient::show(&created, caller.now))))
     }
 
@@ -276,7 +276,7 @@ impl ClientsApi {
         let UpdateClientRequest { name, scopes, grants, disabled } = request.0;
         let scopes = scopes.map(body::scopes).transpose()?;
         let change = Change { name, scopes, grants: grants.map(set), disabled };
-        Ok(Json(Client::of(&client::update(app.0, &client_id, change, caller.now).await?, caller.now)))
+        Ok(Json(Client::of(&client::update(app.0, &client_id, change, &caller.actor(), caller.now).await?, caller.now)))
     }
 
     /// Delete an OAuth client
@@ -290,7 +290,7 @@ impl ClientsApi {
         /// The client id.
         client_id: Path<String>,
     ) -> Result<Done, ApiError> {
-        client::delete(app.0, &client_id, caller.now).await?;
+        client::delete(app.0, &client_id, &caller.actor(), caller.now).await?;
         Ok(Done::NoContent)
     }
 
@@ -307,7 +307,7 @@ impl ClientsApi {
         client_id: Path<String>,
         request: OptionalBody<RotateSecretRequest>,
     ) -> Result<Json<IssuedClient>, ApiError> {
-        let rotated = client::rotate_secret(app.0, &client_id, request.0.overlap.unwrap_or(0)).await?;
+        let rotated = client::rotate_secret(app.0, &client_id, request.0.overlap.unwrap_or(0), &caller.actor()).await?;
         Ok(Json(IssuedClient::show(&rotated, caller.now)))
     }
 }

@@ -363,8 +363,8 @@ impl MaintenanceApi {
     ///
     /// Starts a purge and answers at once. 409 if one is running, naming it.
     #[oai(path = "/purge", method = "post", operation_id = "runPurge")]
-    async fn purge(&self, _admin: Admin, app: Data<&Arc<App>>) -> Result<Started, ApiError> {
-        match maintenance::start(&app, Job::Purge, Trigger::Api).await {
+    async fn purge(&self, Admin(caller): Admin, app: Data<&Arc<App>>) -> Result<Started, ApiError> {
+        match maintenance::start(&app, Job::Purge, Trigger::Api, &caller.actor()).await {
             Ok(run) => Ok(Started::Run(Json(run.into()))),
             Err(NotStarted::Failed(error)) => Err(error.into()),
             Err(running @ (NotStarted::Running(_) | NotStarted::Served)) => {

@@ -1,5 +1,6 @@
 //! The API of `/v1`, one file a resource.
 
+pub mod audit;
 pub mod check;
 pub mod clients;
 pub mod maintenance;

@@ -33,7 +33,11 @@ use crate::{
     },
     app::App,
     error::Error,
-    token::{Kind, issue::Wanted, revoke},
+    token::{
+        Kind,
+        issue::Wanted,
+        revoke::{self, Why},
+    },
 };
 
 /// The challenge to a wrong password that came by HTTP Basic (RFC 7617 §2.1).
@@ -322,8 +326,8 @@ impl SessionApi {
         login: Login,
     ) -> Result<Json<IssuedToken>, ApiError> {
         let now = app.clock.now();
-        let from = client_address::of(request, &app.config.trusted_proxies);
-        match login::login(app.0, from, login.credentials, login.wanted, login.refresh, now).await {
+        let from = client_address::origin(request, &app);
+        match login::login(app.0, &from, login.credentials, login.wanted, login.refresh, now).await {
             Ok(LoggedIn { access, refresh }) => Ok(Json(IssuedToken {
                 refresh_token: refresh.map(|refresh| refresh.secret.expose().to_owned()),
                 ..IssuedToken::show(&app, &access, now)
@@ -339,7 +343,7 @@ impl SessionApi {
     /// sessions that bought.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, caller: Caller, app: Data<&Arc<App>>) -> Result<Done, ApiError> {
-        revoke::one(app.0, caller.held.id(), caller.now).await?;
+        revoke::one(app.0, caller.held.id(), &caller.actor(), Why::Logout, caller.now).await?;
         Ok(Done::NoContent)
     }
 
@@ -356,7 +360,7 @@ impl SessionApi {
         kinds: Query<Option<String>>,
     ) -> Result<Json<Revoked>, ApiError> {
         let kinds = parse_kinds(kinds.0.as_deref().unwrap_or("session"))?;
-        let revoked = users::end_tokens(app.0, caller.owner(), kinds, caller.now).await?;
+        let revoked = users::end_tokens(app.0, caller.owner(), kinds, &caller.actor(), caller.now).await?;
         Ok(Json(Revoked { revoked }))
     }
 
@@ -384,8 +388,8 @@ impl SessionApi {
         let PasswordChange { current_password, new_password } = change.0;
         let (current, new) = (Password::new(current_password), Password::new(new_password));
         hashable("current_password", &current, app.config.passwords.max_length)?;
-        let result =
-            users::change_own_password(app.0, caller.user_id()?, current, new, caller.held.id(), caller.now).await;
+        let (user, kept) = (caller.user_id()?, caller.held.id());
+        let result = users::change_own_password(app.0, user, current, new, kept, &caller.from, caller.now).await;
         match result {
             // The token is good; a 401 would make clients throw it away.
             Err(Error::BadCredentials) => Err(ApiError::field(StatusCode::FORBIDDEN, "current_password", "is wrong")),

@@ -29,7 +29,8 @@ use crate::{
     token::{
         self, Held, HeldRef, Kind, Owner,
         issue::{self, Issued, Wanted},
-        list, renew, revoke,
+        list, renew,
+        revoke::{self, Why},
         rotate::{self, Rotator},
     },
 };
@@ -242,7 +243,7 @@ impl TokensApi {
         request: OptionalBody<RenewRequest>,
     ) -> Result<Json<TokenInfo>, ApiError> {
         let id = prolongable(&app, &caller, &id).await?.id();
-        let renewed = renew::renew(app.0, id, caller.held.scopes(), request.0.ttl).await?;
+        let renewed = renew::renew(app.0, id, caller.held.scopes(), request.0.ttl, &caller.actor()).await?;
         Ok(Json(TokenInfo::of(&app, &renewed, caller.now)))
     }
 
@@ -261,7 +262,7 @@ impl TokensApi {
     ) -> Result<Json<IssuedToken>, ApiError> {
         let id = prolongable(&app, &caller, &id).await?.id();
         let digest = (id == caller.held.id()).then_some(caller.digest);
-        let by = Rotator { powers: caller.held.scopes(), digest };
+        let by = Rotator { powers: caller.held.scopes(), actor: caller.actor(), digest };
         let issued = rotate::rotate(app.0, id, by, request.0.overlap.unwrap_or(0)).await?;
         Ok(Json(IssuedToken::show(&app, &issued, caller.now)))
     }
@@ -279,7 +280,7 @@ impl TokensApi {
         id: Path<String>,
     ) -> Result<Done, ApiError> {
         let held = reachable(&app, &caller, &id).await?;
-        revoke::one(app.0, held.id(), caller.now).await?;
+        revoke::one(app.0, held.id(), &caller.actor(), Why::Requested, caller.now).await?;
         Ok(Done::NoContent)
     }
 
@@ -300,8 +301,9 @@ impl TokensApi {
             return Err(ApiError::field(StatusCode::UNPROCESSABLE_ENTITY, "tokens", message));
         }
         let now = app.clock.now();
-        limits::revocation_from(app.0, client_address::of(request, &app.config.trusted_proxies), now).await?;
-        revoke::by_possession(app.0, &tokens, now).await?;
+        let from = client_address::origin(request, &app);
+        limits::revocation_from(app.0, &from, now).await?;
+        revoke::by_possession(app.0, &tokens, &from, now).await?;
         Ok(Accepted::Accepted)
     }
 }
@@ -328,10 +330,10 @@ async fn issue_for(app: &Arc<App>, caller: &Caller, named: Option<&str>, wanted:
         caller.must_be_admin()?;
     }
     let target = target.ok_or_else(|| ApiError::field(StatusCode::UNPROCESSABLE_ENTITY, "user", "is not known"))?;
-    Ok(issue::api(app, target, wanted, Some(&caller.held), caller.now).await?)
+    Ok(issue::api(app, target, wanted, Some(&caller.held), &caller.actor(), caller.now).await?)
 }
 
-async fn named_user(app: &App, named: &str) -> Result<Option<user::Model>, Error> {
+pub(super) async fn named_user(app: &App, named: &str) -> Result<Option<user::Model>, Error> {
     match named.parse::<Uuid>() {
         Ok(id) => match users::find(app.db.reader(), id).await {
             Ok(user) => Ok(Some(user)),

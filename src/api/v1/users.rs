@@ -114,7 +114,7 @@ impl UsersApi {
         let CreateUserRequest { username, password, scopes } = request.0;
         let name = Username::parse(&username)?;
         let scopes = body::scopes(scopes.unwrap_or_default())?;
-        let user = users::create(&app, &name, Password::new(password), scopes, caller.now).await?;
+        let user = users::create(&app, &name, Password::new(password), scopes, &caller.actor(), caller.now).await?;
         Ok(CreatedUser::User(Json(user.into())))
     }
 
@@ -165,7 +165,7 @@ impl UsersApi {
         let UpdateUserRequest { password, scopes, disabled } = request.0;
         let change =
             Change { password: password.map(Password::new), scopes: scopes.map(body::scopes).transpose()?, disabled };
-        Ok(Json(users::change(app.0, parse_id(&id)?, change, caller.now).await?.into()))
+        Ok(Json(users::change(app.0, parse_id(&id)?, change, &caller.actor(), caller.now).await?.into()))
     }
 
     /// Delete a user
@@ -179,7 +179,7 @@ impl UsersApi {
         /// The user id.
         id: Path<String>,
     ) -> Result<Done, ApiError> {
-        users::delete(app.0, parse_id(&id)?, caller.now).await?;
+        users::delete(app.0, parse_id(&id)?, &caller.actor(), caller.now).await?;
         Ok(Done::NoContent)
     }
 }

@@ -395,16 +395,22 @@ async fn a_client_that_is_disabled_or_deleted_takes_its_families_with_it() {
         let client = service.client(&["read"]).await;
         let granted = service.password_grant(&client, "alice").await;
         if deleted {
-            daypass::client::delete(&service.app, &client.id, service.now()).await.unwrap();
+            daypass::client::delete(&service.app, &client.id, &daypass::audit::Actor::system(), service.now())
+                .await
+                .unwrap();
         } else {
             let change = daypass::client::Change { disabled: Some(true), ..daypass::client::Change::default() };
-            daypass::client::update(&service.app, &client.id, change, service.now()).await.unwrap();
+            daypass::client::update(&service.app, &client.id, change, &daypass::audit::Actor::system(), service.now())
+                .await
+                .unwrap();
         }
         service.check(&granted.text_of("access_token")).await.is(401);
         service.refresh_as(&client, &granted.text_of("refresh_token")).await.is_error(401, "invalid_client");
         if !deleted {
             let change = daypass::client::Change { disabled: Some(false), ..daypass::client::Change::default() };
-            daypass::client::update(&service.app, &client.id, change, service.now()).await.unwrap();
+            daypass::client::update(&service.app, &client.id, change, &daypass::audit::Actor::system(), service.now())
+                .await
+                .unwrap();
             service.refresh_as(&client, &granted.text_of("refresh_token")).await.is_error(400, "invalid_grant");
         }
     }

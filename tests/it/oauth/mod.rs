@@ -75,7 +75,7 @@ impl Service {
             scopes: Scopes::collect(scopes).unwrap(),
             grants: grants.iter().copied().collect(),
         };
-        let created = client::create(&self.app, new, self.now()).await.unwrap();
+        let created = client::create(&self.app, new, &daypass::audit::Actor::system(), self.now()).await.unwrap();
         Client { id: created.client.client_id, secret: created.secret.expose().to_owned() }
     }
 

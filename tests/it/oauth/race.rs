@@ -114,7 +114,15 @@ async fn nothing_is_traded_past_what_ends_it() {
             "revoke" => service.revoke(Some(&client), &refresh).await.status == 200,
             _ => {
                 let change = daypass::client::Change { disabled: Some(true), ..daypass::client::Change::default() };
-                daypass::client::update(&service.app, &client.id, change, service.now()).await.unwrap();
+                daypass::client::update(
+                    &service.app,
+                    &client.id,
+                    change,
+                    &daypass::audit::Actor::system(),
+                    service.now(),
+                )
+                .await
+                .unwrap();
                 true
             }
         };

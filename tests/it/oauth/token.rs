@@ -133,7 +133,7 @@ async fn te8_a_wrong_secret_in_the_body_and_an_unknown_client_are_one_answer() {
     let service = Service::start().await;
     let client = service.client(&["read"]).await;
     let gone = service.client(&["read"]).await;
-    daypass::client::delete(&service.app, &gone.id, service.now()).await.unwrap();
+    daypass::client::delete(&service.app, &gone.id, &daypass::audit::Actor::system(), service.now()).await.unwrap();
     let ask = async |id: &str, secret: &str| {
         let form = [CREDENTIALS[0], ("client_id", id), ("client_secret", secret)];
         service.oauth("/oauth/token", &[], &form).await
@@ -245,7 +245,7 @@ async fn te15_client_credentials_yield_a_client_token_and_no_refresh_token() {
     let asked = service.token(&client, &[CREDENTIALS[0], ("scope", "daypass:introspect")]).await;
     assert_eq!(asked.is(200).member("scope"), "daypass:introspect");
     // A client's own token ends with it.
-    daypass::client::delete(&service.app, &client.id, service.now()).await.unwrap();
+    daypass::client::delete(&service.app, &client.id, &daypass::audit::Actor::system(), service.now()).await.unwrap();
     service.check(&token).await.is(401);
 }
 

@@ -127,7 +127,7 @@ impl Service {
         let name = Username::parse(name).unwrap();
         let scopes = Scopes::collect(scopes).unwrap();
         let password = Password::new(PASSWORD.to_owned());
-        users::create(&self.app, &name, password, scopes, self.now()).await.unwrap();
+        users::create(&self.app, &name, password, scopes, &daypass::audit::Actor::system(), self.now()).await.unwrap();
     }
 
     /// Makes a user and logs them in: their session token.

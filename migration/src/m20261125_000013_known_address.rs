@@ -1,0 +1,35 @@
+//! From where users logged in lately, so that others' failures do not lock them out there; with an index for those that are so
+//! no longer.
+
+use sea_orm_migration::{
+    prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, Table, async_trait},
+    schema::{big_integer, string_len, uuid},
+};
+
+use crate::table;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .create_table(
+                table::create(manager, "known_address")
+                    .col(uuid("user_id"))
+                    .col(string_len("address", 64))
+                    .col(big_integer("expires_at"))
+                    .primary_key(Index::create().col("user_id").col("address"))
+                    .to_owned(),
+            )
+            .await?;
+        let expiry =
+            Index::create().name("known_address_expires_at").table("known_address").col("expires_at").to_owned();
+        manager.create_index(expiry).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(Table::drop().table("known_address").to_owned()).await
+    }
+}

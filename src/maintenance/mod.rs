@@ -127,7 +127,7 @@ async fn begin(
     if let Some(dead) = dead {
         tracing::warn!(job = job.name(), run_id = %dead, "a run was found dead, and is taken over");
     }
-    app.db.insist(|| record(app, &run, by)).await.map_err(Error::from)?;
+    app.db.insist(|| app.db.in_time(Box::pin(record(app, &run, by)))).await.map_err(Error::from)?;
     Ok((run, lease))
 }
 
@@ -175,7 +175,7 @@ async fn carry_out(
         }
     }
     run.finished_at = Some(app.clock.now());
-    if let Err(error) = app.db.insist(|| close(app, &run, &lease)).await {
+    if let Err(error) = app.db.insist(|| app.db.in_time(Box::pin(close(app, &run, &lease)))).await {
         tracing::error!(run_id = %run.id, error = %Storage::from(error), "the end of a run was not recorded");
     }
     telemetry::lease(job.name(), false);

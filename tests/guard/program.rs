@@ -14,13 +14,14 @@ use daypass::{
         password::Password,
         users::{self, Username},
     },
+    audit::Actor,
     client,
     clock::Clock,
     config::Config,
     guard::{Caller, Embedded, Guard, Remote, Scopes, Settings},
     token::{
         issue::{self, Wanted},
-        revoke,
+        revoke::{self, Why},
     },
 };
 use poem::{
@@ -54,13 +55,16 @@ impl Daypass {
         let (app, now) = (embedded.app(), Clock::System.now());
         let name = Username::parse("alice").unwrap();
         let scopes = Scopes::collect(["orders:read", "orders:write"]).unwrap();
-        let user = users::create(app, &name, Password::new(PASSWORD.to_owned()), scopes, now).await.unwrap().id;
+        let user = users::create(app, &name, Password::new(PASSWORD.to_owned()), scopes, &Actor::system(), now)
+            .await
+            .unwrap()
+            .id;
         let introspects = client::New {
             name: "shop".to_owned(),
             scopes: Scopes::collect([Scopes::INTROSPECT]).unwrap(),
             grants: client::default_grants(),
         };
-        let made = client::create(app, introspects, now).await.unwrap();
+        let made = client::create(app, introspects, &Actor::system(), now).await.unwrap();
 
         let questions = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&questions);
@@ -85,7 +89,9 @@ impl Daypass {
 
     async fn issue(&self, ttl: i64, scopes: &[&str]) -> (Uuid, String) {
         let wanted = Wanted { ttl: Some(ttl), scopes: Some(Scopes::collect(scopes).unwrap()), ..Wanted::default() };
-        let issued = issue::api(self.embedded.app(), self.user, wanted, None, Clock::System.now()).await.unwrap();
+        let issued = issue::api(self.embedded.app(), self.user, wanted, None, &Actor::system(), Clock::System.now())
+            .await
+            .unwrap();
         (issued.held.id(), issued.secret.expose().to_owned())
     }
 
@@ -94,7 +100,7 @@ impl Daypass {
     }
 
     async fn revoke(&self, token: Uuid) {
-        revoke::one(self.embedded.app(), token, Clock::System.now()).await.unwrap();
+        revoke::one(self.embedded.app(), token, &Actor::system(), Why::Requested, Clock::System.now()).await.unwrap();
     }
 
     fn remote(&self, settings: &Settings) -> Remote {

@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -41,6 +41,8 @@ struct Shared {
     deadline: Option<Duration>,
     file: Option<File>,
     answered: AtomicU64,
+    /// Something was given up that may have held a connection.
+    abandoned: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -70,7 +72,8 @@ impl Pool {
         let connections = Database::connect(options.clone()).await?;
         let backend = connections.get_database_backend();
         let current = RwLock::new(Current::new(connections));
-        Ok(Self(Arc::new(Shared { current, options, backend, deadline, file, answered: AtomicU64::new(0) })))
+        let (answered, abandoned) = (AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Self(Arc::new(Shared { current, options, backend, deadline, file, answered, abandoned })))
     }
 
     /// Whose words it speaks.
@@ -110,7 +113,10 @@ impl Pool {
             biased;
             () = given_up.cancelled() => Err(failed("the connection did not answer, and was given up")),
             done = tokio::time::timeout(deadline, work) => {
-                done.unwrap_or_else(|_| Err(failed("the database did not answer in time")))
+                done.unwrap_or_else(|_| {
+                    self.0.abandoned.store(true, Ordering::Relaxed);
+                    Err(failed("the database did not answer in time"))
+                })
             }
         }
     }
@@ -134,6 +140,11 @@ impl Pool {
         self.0.answered.load(Ordering::Relaxed)
     }
 
+    /// Whether places may have been lost, which none but new connections bring back.
+    pub(super) fn lost_some(&self) -> bool {
+        self.0.abandoned.load(Ordering::Relaxed)
+    }
+
     /// Whether the database answers on a connection that is none of the pool's.
     pub(super) async fn would_answer(&self) -> bool {
         let mut options = self.0.options.clone();
@@ -154,6 +165,7 @@ impl Pool {
         options.connect_lazy(true);
         let new = Current::new(Database::connect(options).await?);
         let old = std::mem::replace(&mut *self.0.current.write().unwrap_or_else(PoisonError::into_inner), new);
+        self.0.abandoned.store(false, Ordering::Relaxed);
         old.given_up.cancel();
         // Those that are well are closed as they come back. Of a silent one the operating system hears no more some day.
         tokio::spawn(async move { drop(old.connections.close().await) });

@@ -29,30 +29,37 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Looks once; true if the pool does not answer where a new connection does, and was replaced for that.
+    /// Looks once; true if the pool was replaced: it lost places to statements that were given up, or does not answer at all, and a
+    /// new connection does.
     ///
-    /// It is a database under load, or statements that wait for a lock, which look the same from here: those end within the
-    /// deadline, so a pool lives for that long at least, and there are never more than twice as many connections as allowed.
+    /// A database under load, or statements that wait for a lock, may look the same from here: those end within the deadline, so a
+    /// pool lives for that long at least, and there are never more than twice as many connections as allowed.
     pub async fn look(&mut self, db: &Db) -> bool {
         let pool = db.writer();
-        let answers = db.engine() == Engine::Sqlite
-            || tokio::time::timeout(db.patience(), db.now()).await.is_ok_and(|answer| answer.is_ok());
+        if db.engine() == Engine::Sqlite {
+            return false;
+        }
+        // Beside this, so that the question comes to its own end.
+        let asked = db.clone();
+        let asking = tokio::spawn(async move { asked.now().await });
+        let answer = tokio::time::timeout(db.patience(), asking).await;
+        let answers = matches!(answer, Ok(Ok(Ok(_))));
         if answers || self.answered != pool.answered() {
             (self.unanswered, self.answered) = (0, pool.answered());
-            return false;
+        } else {
+            self.unanswered += 1;
         }
-        self.unanswered += 1;
         let is_new = self.replaced.is_some_and(|replaced| replaced.elapsed() < db.deadline());
-        if self.unanswered < SUSPECT || is_new || !pool.would_answer().await {
+        let is_suspect = self.unanswered >= SUSPECT || pool.lost_some();
+        if !is_suspect || is_new || !pool.would_answer().await {
             return false;
         }
-        self.unanswered = 0;
         if let Err(error) = pool.replace().await {
             tracing::error!(error = %Storage::from(error), "the connections to the database are dead, and there are no others");
             return false;
         }
-        self.replaced = Some(Instant::now());
-        tracing::warn!("the connections to the database did not answer and a new one did: all of them were replaced");
+        (self.unanswered, self.replaced) = (0, Some(Instant::now()));
+        tracing::warn!("connections to the database did not answer and a new one did: all of them were replaced");
         true
     }
 }

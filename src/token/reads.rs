@@ -58,12 +58,14 @@ impl Reads {
     }
 }
 
+const LATE: &str = "reading a token took too long";
+
 fn failed(why: &str) -> Storage {
     DbErr::Custom(why.to_owned()).into()
 }
 
 async fn in_time<T>(patience: Duration, work: impl Future<Output = Result<T, Storage>>) -> Result<T, Storage> {
-    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(failed("reading a token took too long")))
+    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(failed(LATE)))
 }
 
 async fn keep_reading(db: Db, clock: Clock, asked: Arc<Mutex<mpsc::Receiver<Asked>>>) {
@@ -85,7 +87,12 @@ async fn answer(db: &Db, clock: &Clock, waiting: &mut Vec<Asked>) {
     waiting.retain(|asked| !asked.reply.is_closed());
     let ids: Vec<_> = waiting.iter().map(|asked| asked.id).collect();
     // Nobody waits longer either, and what hangs must not hold the others up.
-    let found = in_time(db.patience(), read(db, clock, &ids)).await;
+    let mut reading = Box::pin(read(db.clone(), clock.clone(), ids));
+    let found = tokio::time::timeout(db.patience(), &mut reading).await.unwrap_or_else(|_| {
+        // To its own end: a statement that is dropped may take its connection with it, unnoticed (see `db::pool`).
+        tokio::spawn(reading);
+        Err(failed(LATE))
+    });
     for Asked { id, reply } in waiting.drain(..) {
         let answer = match &found {
             Ok(found) => found.get(&id).cloned().transpose(),
@@ -96,9 +103,9 @@ async fn answer(db: &Db, clock: &Clock, waiting: &mut Vec<Asked>) {
 }
 
 /// A row that cannot be understood is an error of its own.
-async fn read(db: &Db, clock: &Clock, ids: &[Uuid]) -> Result<HashMap<Uuid, Result<HeldRef, Storage>>, Storage> {
+async fn read(db: Db, clock: Clock, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Result<HeldRef, Storage>>, Storage> {
     let uptime = clock.uptime();
-    let rows = row::find(db.reader(), ids).await?;
+    let rows = row::find(db.reader(), &ids).await?;
     let held = |row| HeldRef::new(Held::from(row).read_at_uptime(uptime));
     Ok(rows.into_iter().map(|(id, row)| (id, row.map(held).map_err(Storage::from))).collect())
 }

@@ -149,10 +149,10 @@ async fn f6b_a_replica_whose_clock_is_off_says_so_and_is_taken_out_beyond_30_sec
 }
 
 /// A virtual machine that is paused, a laptop that is closed: the process wakes up in a world that went on. `tests/long stop`
-/// holds it up for a minute.
+/// holds it up for a minute; here it is as long as it takes until another takes over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f6c_a_process_that_was_held_up_believes_nothing_that_it_remembers() {
-    let seconds = std::env::var("DAYPASS_TEST_STOP_SECONDS").map_or(12, |seconds| seconds.parse().unwrap());
+    let seconds = std::env::var("DAYPASS_TEST_STOP_SECONDS").map_or(16, |seconds| seconds.parse().unwrap());
     let database = Database::create().await;
     let every_second = [("PURGE_SCHEDULE", "* * * * * *"), ("BATCH_SIZE", "1")];
     let (_a, held_up) = serve_with(&database, &every_second);

@@ -41,19 +41,19 @@ struct Shared {
     deadline: Option<Duration>,
     file: Option<File>,
     answered: AtomicU64,
-    /// Something was given up that may have held a connection.
-    abandoned: AtomicBool,
 }
 
 #[derive(Clone)]
 struct Current {
     connections: DatabaseConnection,
     given_up: CancellationToken,
+    /// Something was abandoned that may have held one of them.
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Current {
     fn new(connections: DatabaseConnection) -> Self {
-        Self { connections, given_up: CancellationToken::new() }
+        Self { connections, given_up: CancellationToken::new(), abandoned: Arc::default() }
     }
 }
 
@@ -72,8 +72,7 @@ impl Pool {
         let connections = Database::connect(options.clone()).await?;
         let backend = connections.get_database_backend();
         let current = RwLock::new(Current::new(connections));
-        let (answered, abandoned) = (AtomicU64::new(0), AtomicBool::new(false));
-        Ok(Self(Arc::new(Shared { current, options, backend, deadline, file, answered, abandoned })))
+        Ok(Self(Arc::new(Shared { current, options, backend, deadline, file, answered: AtomicU64::new(0) })))
     }
 
     /// Whose words it speaks.
@@ -107,14 +106,14 @@ impl Pool {
         work: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
         let Some(deadline) = deadline else { return work.await };
-        let given_up = self.current().given_up;
+        let Current { given_up, abandoned, .. } = self.current();
         tokio::select! {
             // What ends because the connections were given up is told so, and not what came of that.
             biased;
             () = given_up.cancelled() => Err(failed("the connection did not answer, and was given up")),
             done = tokio::time::timeout(deadline, work) => {
                 done.unwrap_or_else(|_| {
-                    self.0.abandoned.store(true, Ordering::Relaxed);
+                    abandoned.store(true, Ordering::Relaxed);
                     Err(failed("the database did not answer in time"))
                 })
             }
@@ -142,7 +141,7 @@ impl Pool {
 
     /// Whether places may have been lost, which none but new connections bring back.
     pub(super) fn lost_some(&self) -> bool {
-        self.0.abandoned.load(Ordering::Relaxed)
+        self.current().abandoned.load(Ordering::Relaxed)
     }
 
     /// Whether the database answers on a connection that is none of the pool's.
@@ -158,17 +157,22 @@ impl Pool {
         self.in_time(asking).await.is_ok()
     }
 
-    /// Gives all connections up, for new ones that are made when they are needed. Whoever waits for the old ones is told that it
-    /// failed.
-    pub(super) async fn replace(&self) -> Result<(), DbErr> {
+    /// Takes new connections, which are made when they are needed, for the old ones. Where those are `dead`, whoever waits for them is
+    /// told at once that it failed; else each has its time.
+    pub(super) async fn replace(&self, dead: bool) -> Result<(), DbErr> {
         let mut options = self.0.options.clone();
         options.connect_lazy(true);
         let new = Current::new(Database::connect(options).await?);
         let old = std::mem::replace(&mut *self.0.current.write().unwrap_or_else(PoisonError::into_inner), new);
-        self.0.abandoned.store(false, Ordering::Relaxed);
-        old.given_up.cancel();
-        // Those that are well are closed as they come back. Of a silent one the operating system hears no more some day.
-        tokio::spawn(async move { drop(old.connections.close().await) });
+        if dead {
+            old.given_up.cancel();
+        }
+        let rest = self.0.deadline.unwrap_or_default();
+        tokio::spawn(async move {
+            tokio::time::sleep(rest).await;
+            // Those that are well are closed as they come back. Of a silent one the operating system hears no more some day.
+            drop(old.connections.close().await);
+        });
         Ok(())
     }
 

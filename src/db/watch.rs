@@ -50,11 +50,11 @@ impl Watch {
             self.unanswered += 1;
         }
         let is_new = self.replaced.is_some_and(|replaced| replaced.elapsed() < db.deadline());
-        let is_suspect = self.unanswered >= SUSPECT || pool.lost_some();
-        if !is_suspect || is_new || !pool.would_answer().await {
+        let is_dead = self.unanswered >= SUSPECT;
+        if !(is_dead || pool.lost_some()) || is_new || !pool.would_answer().await {
             return false;
         }
-        if let Err(error) = pool.replace().await {
+        if let Err(error) = pool.replace(is_dead).await {
             tracing::error!(error = %Storage::from(error), "the connections to the database are dead, and there are no others");
             return false;
         }

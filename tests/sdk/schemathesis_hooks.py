@@ -42,6 +42,8 @@ numbers = itertools.count()
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
     """Every other id that could be one is one: of a token, or of a user, that is made for the request."""
+    if not path_parameters:
+        return path_parameters
     if "client_id" in path_parameters and next(numbers) % 2:
         path_parameters["client_id"] = post("/v1/clients", {"name": "fuzz"}, log_in()["token"])["client_id"]
     try:

@@ -4,7 +4,7 @@
 //! extractors answer exactly. They come first among a handler's arguments, so that nothing about a body is told to
 //! somebody who may not send one.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use entity::{Scopes, Timestamp, TokenDigest};
 use poem::{
@@ -167,22 +167,22 @@ impl<'a> ApiExtractor<'a> for Admin {
     }
 }
 
-/// Says in the document that a token is presented, and reads nothing: the check reads for itself.
+/// Says in the document what an extractor says there, and reads nothing: the operation reads for itself.
 #[derive(Debug)]
-pub struct Documented;
+pub struct Documented<E>(PhantomData<fn() -> E>);
 
-impl<'a> ApiExtractor<'a> for Documented {
+impl<'a, E: for<'e> ApiExtractor<'e>> ApiExtractor<'a> for Documented<E> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
 
     type ParamType = ();
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        Bearer::register(registry);
+        E::register(registry);
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        Bearer::security_schemes()
+        E::security_schemes()
     }
 
     async fn from_request(
@@ -190,34 +190,7 @@ impl<'a> ApiExtractor<'a> for Documented {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        Ok(Self)
-    }
-}
-
-/// The same for where only `Bearer` is documented.
-#[derive(Debug)]
-pub struct BearerDocumented;
-
-impl<'a> ApiExtractor<'a> for BearerDocumented {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        Caller::register(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        Caller::security_schemes()
-    }
-
-    async fn from_request(
-        _request: &'a Request,
-        _body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        Ok(Self)
+        Ok(Self(PhantomData))
     }
 }
 

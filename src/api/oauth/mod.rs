@@ -60,7 +60,7 @@ impl OAuthApi {
     async fn introspect(
         &self,
         _client: client_auth::Documented,
-        _token: auth::BearerDocumented,
+        _token: auth::Documented<auth::Caller>,
         request: &Request,
         app: Data<&Arc<App>>,
         form: Form<IntrospectionRequest>,

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::{
     api::{
-        auth::{Credential, Documented, credential},
+        auth::{Bearer, Credential, Documented, credential},
         front::of_framework,
         json::TokenInfo,
         plain_json::{ObjectWriter, write_number},
@@ -260,7 +260,7 @@ impl CheckApi {
     #[oai(path = "/", method = "get", operation_id = "checkToken")]
     async fn get(
         &self,
-        _token: Documented,
+        _token: Documented<Bearer>,
         request: &Request,
         app: Data<&Arc<App>>,
         /// A scope that the token must hold; may be repeated, and all are needed.
@@ -276,7 +276,7 @@ impl CheckApi {
     #[oai(path = "/", method = "head", operation_id = "checkTokenHead")]
     async fn head(
         &self,
-        _token: Documented,
+        _token: Documented<Bearer>,
         request: &Request,
         app: Data<&Arc<App>>,
         /// A scope that the token must hold; may be repeated, and all are needed.
@@ -292,7 +292,7 @@ impl CheckApi {
     #[oai(path = "/", method = "post", operation_id = "checkTokenPost")]
     async fn post(
         &self,
-        _token: Documented,
+        _token: Documented<Bearer>,
         request: &Request,
         app: Data<&Arc<App>>,
         /// A scope that the token must hold; may be repeated, and all are needed.

@@ -16,7 +16,7 @@ use crate::{
     db::Db,
     error::Storage,
     maintenance::{schedule::BadSchedule, state::Maintenance},
-    token::checker::Checker,
+    token::{at_once::Issues, checker::Checker},
 };
 
 /// The service's state, shared by every request and every job.
@@ -30,6 +30,8 @@ pub struct App {
     pub db: Db,
     /// What checks remember.
     pub checker: Checker,
+    /// Tokens that are about to be made.
+    pub issues: Issues,
     /// The threads that hash passwords.
     pub hasher: Hasher,
     /// Who is trying to log in.
@@ -79,10 +81,22 @@ impl App {
             parallelism: passwords.parallelism,
         };
         let hasher = Hasher::start(cost, passwords.concurrency)?;
-        let checker = Checker::new(&config.check, &db, &clock);
+        let (checker, issues) = (Checker::new(&config.check, &db, &clock), Issues::start(&db));
         let (turns, failures) = (Turns::default(), Failures::default());
         let (stopping, replica) = (AtomicBool::new(false), replica_name());
-        Ok(Arc::new(Self { config, clock, db, checker, hasher, turns, failures, maintenance, stopping, replica }))
+        Ok(Arc::new(Self {
+            config,
+            clock,
+            db,
+            checker,
+            issues,
+            hasher,
+            turns,
+            failures,
+            maintenance,
+            stopping,
+            replica,
+        }))
     }
 }
 

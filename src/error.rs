@@ -121,6 +121,11 @@ pub fn is_busy(error: &DbErr) -> bool {
     code(error).as_deref() == Some("5")
 }
 
+/// Whether a database refused what was to be written in a row, by its value or a constraint: of another row it might take it.
+pub fn is_about_a_row(error: &DbErr) -> bool {
+    code(error).is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
+
 fn code(error: &DbErr) -> Option<Cow<'_, str>> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return None;

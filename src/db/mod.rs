@@ -6,6 +6,7 @@
 //! - [`mod@group`]: writers that share a commit;
 //! - [`mod@migrate`]: schema steps under a lock;
 //! - [`mod@pool`], [`mod@watch`]: connections that are given up when a server is silent;
+//! - `shared`: statements that many wait for;
 //! - `sql`: statements that are written once.
 
 pub mod dialect;
@@ -13,6 +14,7 @@ pub mod durability;
 pub mod group;
 pub mod migrate;
 pub mod pool;
+pub(crate) mod shared;
 pub(crate) mod sql;
 pub mod watch;
 

@@ -27,7 +27,7 @@ use super::{
     changes::Seen,
     check::{Failure, judge},
     precision,
-    reads::Reads,
+    reads::{self, Reads},
     secret::Presented,
     usage::Uses,
 };
@@ -80,7 +80,7 @@ const MOST_REFUSED: usize = 100_000;
 const NOT_YET: i64 = i64::MIN;
 
 impl Checker {
-    /// Remembers nothing yet, and starts to read (`Reads::start`): it needs a runtime.
+    /// Remembers nothing yet, and starts to read (`reads::start`): it needs a runtime.
     pub fn new(settings: &config::Check, db: &Db, clock: &Clock) -> Self {
         let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self {
@@ -91,7 +91,7 @@ impl Checker {
             looked_at: AtomicI64::new(NOT_YET),
             seen: Mutex::default(),
             uses: Uses::default(),
-            reads: Reads::start(db, clock),
+            reads: reads::start(db, clock),
         }
     }
 
@@ -193,7 +193,7 @@ impl Checker {
 
     /// Without memory: the database is asked each time.
     async fn ask(&self, app: &App, presented: &Presented, now: Timestamp, uptime: i64) -> Result<HeldRef, Failure> {
-        let held = match self.reads.find(presented.id).await {
+        let held = match self.reads.ask(presented.id).await {
             Ok(held) => held,
             Err(error) => {
                 let bound = self.max_staleness.saturating_add(self.stale_if_error);
@@ -257,7 +257,7 @@ impl Checker {
                 }
                 if judge(&held, &presented.digest, now, precision(app)) == Err(Refusal::Unknown) {
                     // Its secret is another one: whoever guesses must not make others forget what they know.
-                    let read = self.reads.find(presented.id).await?;
+                    let read = self.reads.ask(presented.id).await?;
                     let explains =
                         |read: &HeldRef| judge(read, &presented.digest, now, precision(app)) != Err(Refusal::Unknown);
                     if read.as_ref().is_none_or(explains) {
@@ -272,7 +272,7 @@ impl Checker {
                 // like anything that is known, and asked for if it does not explain it.
                 Ok(_) => {}
                 Err(place) => {
-                    let held = self.reads.find(presented.id).await?;
+                    let held = self.reads.ask(presented.id).await?;
                     if let Some(held) = &held {
                         // Refused where the token changed meanwhile, which is as it should be.
                         drop(place.insert(HeldRef::clone(held)));

@@ -2,30 +2,24 @@
 
 use std::sync::Arc;
 
-use entity::{
-    DigestAlgorithm, Scopes, State, Timestamp,
-    audit_event::{self, Event},
-    expiry, token, user,
-};
+use entity::{DigestAlgorithm, Scopes, State, Timestamp, audit_event::Event, expiry, token, user};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseBackend, EntityTrait, IdenStatic, IntoActiveModel, Iterable, ModelTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
-    sea_query::{Expr, ExprTrait, LockType, Query},
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
 use super::{
-    Held, Kind, precision, revoke,
+    Held, Kind, at_once, precision, revoke,
     row::{Row, User},
     secret::TokenSecret,
 };
 use crate::{
     account::users,
     app::App,
-    audit::{self, Actor, Done, Origin},
+    audit::{Actor, Done, Origin},
     client,
     config::{AtLimit, KindPolicy},
-    db::{dialect, sql::Sql},
+    db::dialect,
     error::{Error, Refusal},
     id,
     write::{Write, write},
@@ -80,7 +74,7 @@ pub async fn api(
     if let (Some(by), Some(bound)) = (own, &bound)
         && app.config.tokens.of(Kind::Api).per_user_limit == 0
     {
-        match at_once(app, by, actor, &wanted, granted(wanted.scopes.as_ref(), bound)?, now).await {
+        match at_once::issue(app, by, actor, &wanted, granted(wanted.scopes.as_ref(), bound)?, now).await {
             Ok(Some(issued)) => return Ok(issued),
             // The long way tries again.
             Ok(None) => {}
@@ -125,100 +119,6 @@ fn granted(wanted: Option<&Scopes>, bound: &Scopes) -> Result<Scopes, Error> {
         Some(wanted) if bound.contains_all(wanted) => Ok(wanted.clone()),
         Some(wanted) => Err(Error::InsufficientScope { needed: wanted.to_string() }),
     }
-}
-
-/// Makes a token for the user of the one that asks, by one statement that writes it only if both may still have it; none
-/// if they may not, for whatever reason.
-///
-/// It does what the transaction in [`api`] does without the way to and fro between its statements: that is most of what
-/// issuing takes. The record of it is written by the same statement where an engine can do that, else by a second one in the
-/// same transaction. The user's row is locked as there. That of the token that asks need not be: what ends it together with
-/// the user's others counts up the user's epoch, and what ends it alone might as well have come a moment later.
-async fn at_once(
-    app: &App,
-    by: &Held,
-    actor: &Actor,
-    wanted: &Wanted,
-    scopes: Scopes,
-    now: Timestamp,
-) -> Result<Option<Issued>, Error> {
-    let Some(user) = by.user_id() else { return Ok(None) };
-    let (secret, row) = new(app, Some(user), Kind::Api, wanted, scopes.clone(), now)?;
-    let backend = app.db.writer().get_database_backend();
-    let mut values: Vec<Value> = token::Column::iter().map(|column| row.get(column)).collect();
-    values.extend([user.into(), by.epoch().into(), by.id().into()]);
-    // All that is granted is within what the user may have.
-    let owner = User { username: by.username().to_owned(), grantable: scopes, epoch: by.epoch() };
-    let held: Held = Row { token: row, user: Some(owner) }.into();
-    let event = issued(&held).by(actor, now);
-    let record = audit_event::Column::iter().map(|column| event.get(column));
-    let (sql, beside) = if dialect::writes_two_tables_at_once(app.db.engine()) {
-        values.extend(record);
-        (INSERT_FOR.of(backend, || insert_both(backend)), None)
-    } else {
-        let insert = INSERT_EVENT.of(backend, || insert_event(backend));
-        let insert = Statement::from_sql_and_values(backend, insert, record.collect::<Vec<_>>());
-        (INSERT_FOR.of(backend, || insert_for(backend)), Some(insert))
-    };
-    let written = app.db.statement(Statement::from_sql_and_values(backend, sql, values), beside).await?;
-    if written == 0 {
-        return Ok(None);
-    }
-    audit::log(&[event]);
-    Ok(Some(Issued { secret, held }))
-}
-
-static INSERT_FOR: Sql = Sql::new();
-static INSERT_EVENT: Sql = Sql::new();
-
-/// The same with the record of it, whose values come last: it is written if the token is.
-fn insert_both(backend: DatabaseBackend) -> String {
-    let token = insert_for(backend);
-    let mut next = token.matches('$').count();
-    let columns: Vec<_> = audit_event::Column::iter().map(|column| format!("\"{}\"", column.as_str())).collect();
-    let places: Vec<_> = columns
-        .iter()
-        .map(|_| {
-            next += 1;
-            format!("${next}")
-        })
-        .collect();
-    let (columns, places) = (columns.join(", "), places.join(", "));
-    format!("WITH made AS ({token} RETURNING 1) INSERT INTO audit_event ({columns}) SELECT {places} FROM made")
-}
-
-fn insert_event(backend: DatabaseBackend) -> String {
-    let mut insert = Query::insert();
-    insert.into_table(audit_event::Entity).columns(audit_event::Column::iter());
-    drop(insert.values(audit_event::Column::iter().map(|_| Expr::val(0))));
-    backend.build(&insert).sql
-}
-
-/// Inserts the values of a row for a user with this id and epoch, who may have it, if the token of this id is not revoked.
-fn insert_for(backend: DatabaseBackend) -> String {
-    let placeholder = || Expr::val(Uuid::nil());
-    let asking = Query::select()
-        // Not a value: that would be one more placeholder.
-        .expr(Expr::cust("1"))
-        .from(token::Entity)
-        .and_where(token::Column::RevokedAt.is_null())
-        .and_where(token::Column::Id.into_expr().eq(placeholder()))
-        .to_owned();
-    let mut values = Query::select();
-    values
-        .exprs(token::Column::iter().map(|_| placeholder()))
-        .from(user::Entity)
-        .and_where(user::Column::DisabledAt.is_null())
-        .and_where(user::Column::DeletedAt.is_null())
-        .and_where(user::Column::Id.into_expr().eq(placeholder()))
-        .and_where(user::Column::Epoch.into_expr().eq(placeholder()))
-        .and_where(Expr::exists(asking))
-        .lock(LockType::Share);
-    let mut insert = Query::insert();
-    insert.into_table(token::Entity).columns(token::Column::iter());
-    // It fails only for another number of values than of columns.
-    drop(insert.select_from(values));
-    backend.build(&insert).sql
 }
 
 /// The presented token was checked before the user was locked; what ended it in between ends its powers too.
@@ -280,7 +180,7 @@ pub async fn client(
 }
 
 /// A token and its row, which nobody has written yet.
-fn new(
+pub(super) fn new(
     app: &App,
     owner: Option<Uuid>,
     kind: Kind,

@@ -3,6 +3,7 @@
 //!
 //! Every function takes `now`, and a database handle that may be a pool or a transaction. None knows HTTP.
 
+pub mod at_once;
 pub mod changes;
 pub mod check;
 pub mod checker;

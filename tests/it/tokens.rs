@@ -1,8 +1,15 @@
 //! Issuing, listing and looking at tokens.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::support::{Service, days, seconds};
+use daypass::db::Engine;
+use entity::{token, user};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::support::{Answer, Service, days, seconds};
 
 #[tokio::test]
 async fn a_session_issues_api_tokens() {
@@ -202,4 +209,82 @@ async fn a_user_whose_name_looks_like_an_id_can_be_named() {
     assert_eq!(issued.is(201).member("user")["username"], name);
     let listed = service.get(&format!("/v1/tokens?user={name}"), Some(&admin)).await.member("items");
     assert_eq!(listed.as_array().unwrap().len(), 1);
+}
+
+/// Asks for a token by each of these sessions at the same time; the answers come in their order.
+async fn issue_together(service: &Arc<Service>, wanted: impl Iterator<Item = (String, Value)>) -> Vec<Answer> {
+    let mut asking = JoinSet::new();
+    for (number, (session, wanted)) in wanted.enumerate() {
+        let service = Arc::clone(service);
+        asking.spawn(async move { (number, service.issue(&session, wanted).await) });
+    }
+    let mut answers = asking.join_all().await;
+    answers.sort_unstable_by_key(|(number, _)| *number);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Those that wait at the same time are made by one statement, where an engine can do that. Each is its own user's, and who may
+/// have none any more, by what another replica has just done, gets none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_asked_for_together_are_not_mixed_up() {
+    const USERS: usize = 7;
+    let service = Arc::new(Service::start().await);
+    let mut sessions = Vec::new();
+    for number in 0..USERS {
+        sessions.push(service.session(&format!("user{number}"), &["read"]).await);
+    }
+    let me = service.get("/v1/tokens/current", Some(&sessions[5])).await.text_of("id").parse::<Uuid>().unwrap();
+    let db = service.app.db.writer();
+    let disable = user::Entity::update_many().col_expr(user::Column::DisabledAt, Expr::value(1_i64));
+    disable.filter(user::Column::CanonicalName.eq("user3")).exec(db).await.unwrap();
+    let revoke = token::Entity::update_many().col_expr(token::Column::RevokedAt, Expr::value(1_i64));
+    revoke.filter(token::Column::Id.eq(me)).exec(db).await.unwrap();
+
+    let wanted = (0..60).map(|number| (sessions[number % USERS].clone(), json!({ "name": format!("n{number}") })));
+    for (number, answer) in issue_together(&service, wanted).await.into_iter().enumerate() {
+        match number % USERS {
+            3 => drop(answer.is_problem(409)),
+            5 => drop(answer.is(401)),
+            of => {
+                assert_eq!(answer.is(201).member("name"), json!(format!("n{number}")));
+                let checked = service.check(&answer.token()).await;
+                assert_eq!(checked.is(200).header("remote-user"), format!("user{of}"));
+                let events = service.app.db.reader().query_all_raw(events_of(&service, &answer)).await.unwrap();
+                assert_eq!(events.len(), 1, "it is on record once");
+            }
+        }
+    }
+}
+
+fn events_of(service: &Service, answer: &Answer) -> sea_orm::Statement {
+    let id = answer.text_of("id").parse::<Uuid>().unwrap();
+    let events = entity::audit_event::Entity::find().filter(entity::audit_event::Column::TokenId.eq(id));
+    sea_orm::QueryTrait::build(&events, service.app.db.reader().get_database_backend())
+}
+
+/// A database may refuse one row and take the next, whatever for: here because of a trigger of somebody's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_is_refused_is_no_error_of_those_beside_it() {
+    let service = Arc::new(Service::start().await);
+    let session = service.session("alice", &["read"]).await;
+    let picky = match service.app.db.engine() {
+        Engine::Sqlite => {
+            "CREATE TRIGGER picky BEFORE INSERT ON token WHEN NEW.name = 'odd' BEGIN SELECT RAISE(ABORT, 'odd'); END"
+        }
+        Engine::Postgres => {
+            "CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION 'odd' USING ERRCODE = 'check_violation'; END $$; \
+             CREATE TRIGGER picky BEFORE INSERT ON token FOR EACH ROW WHEN (NEW.name = 'odd') EXECUTE FUNCTION odd()"
+        }
+        Engine::MySql => {
+            "CREATE TRIGGER picky BEFORE INSERT ON token FOR EACH ROW \
+             IF NEW.name = 'odd' THEN SIGNAL SQLSTATE '23000' SET MESSAGE_TEXT = 'odd'; END IF"
+        }
+    };
+    service.app.db.writer().execute_unprepared(picky).await.unwrap();
+    let name = |number: usize| if number == 20 { "odd" } else { "even" };
+    let wanted = (0..40).map(|number| (session.clone(), json!({ "name": name(number) })));
+    for (number, answer) in issue_together(&service, wanted).await.into_iter().enumerate() {
+        answer.is(if number == 20 { 503 } else { 201 });
+    }
 }

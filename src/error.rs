@@ -101,12 +101,19 @@ pub enum Refusal {
 pub struct Storage {
     text: String,
     conflict: bool,
+    about_a_row: bool,
 }
 
 impl Storage {
     /// Whether something failed only because another writer was faster, and may be tried again as a whole.
     pub fn is_conflict(&self) -> bool {
         self.conflict
+    }
+
+    /// Whether the database refused what was to be written in a row, by its value or a constraint: of another row it might
+    /// take it.
+    pub fn is_about_a_row(&self) -> bool {
+        self.about_a_row
     }
 }
 
@@ -121,9 +128,13 @@ pub fn is_busy(error: &DbErr) -> bool {
     code(error).as_deref() == Some("5")
 }
 
-/// Whether a database refused what was to be written in a row, by its value or a constraint: of another row it might take it.
-pub fn is_about_a_row(error: &DbErr) -> bool {
-    code(error).is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+fn is_about_a_row(error: &DbErr) -> bool {
+    let code = code(error).unwrap_or_default();
+    match code.parse::<u16>() {
+        // `SQLite` tells what kind of constraint in the upper byte.
+        Ok(code) if code < 10_000 => code & 0xFF == 19,
+        Ok(_) | Err(_) => code.starts_with("22") || code.starts_with("23"),
+    }
 }
 
 fn code(error: &DbErr) -> Option<Cow<'_, str>> {
@@ -135,7 +146,7 @@ fn code(error: &DbErr) -> Option<Cow<'_, str>> {
 
 impl From<DbErr> for Storage {
     fn from(error: DbErr) -> Self {
-        Self { conflict: is_conflict(&error), text: legible(&error) }
+        Self { conflict: is_conflict(&error), about_a_row: is_about_a_row(&error), text: legible(&error) }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     audit::{self, Actor, Done},
     db::{
         TRIES,
-        group::{Job, Outcome, Work},
+        group::{Outcome, Work},
     },
     error::{Error, Storage},
     id,
@@ -80,7 +80,7 @@ where
     let (reply, answer) = oneshot::channel();
     let (shared, by) = (Arc::clone(app), by.clone());
     let work: Work = Box::new(move |txn| Box::pin(carry_out(shared, by, txn, work, reply)));
-    app.db.group(Job::Work(work)).await?;
+    app.db.group(work).await?;
     // A server that is silent may have made the change or not: nobody is told that it did.
     let answer = app.db.in_time(async { Ok(answer.await) }).await?;
     answer.unwrap_or_else(|_| Err(Error::Internal("a change was neither made nor refused".to_owned())))

@@ -7,20 +7,11 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::{FutureExt, future::BoxFuture};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, TransactionTrait};
-use tokio::sync::{mpsc, oneshot};
+use sea_orm::{DatabaseTransaction, TransactionTrait};
+use tokio::sync::mpsc;
 
 use super::Db;
 use crate::error::Storage;
-
-/// What is to be done.
-pub enum Job {
-    /// Several statements that belong together.
-    Work(Work),
-    /// One statement, and one that is carried out beside it if it wrote anything; whoever waits is told how many rows the first
-    /// wrote. It needs no savepoint: the first takes itself back, and where the second fails nothing is committed.
-    Statement(Statement, Option<Statement>, oneshot::Sender<Result<u64, Storage>>),
-}
 
 /// What is to be done in a transaction; an error instead of one if none could be had.
 pub type Work =
@@ -52,7 +43,7 @@ const QUEUE: usize = 1024;
 const MOST: usize = 128;
 
 /// Starts the queue of a database that has one writer; it ends with the last sender.
-pub(super) fn queue(db: Db) -> mpsc::Sender<Job> {
+pub(super) fn queue(db: Db) -> mpsc::Sender<Work> {
     let (sender, mut jobs) = mpsc::channel(QUEUE);
     tokio::spawn(async move {
         let mut waiting = Vec::with_capacity(MOST);
@@ -67,23 +58,16 @@ pub(super) fn queue(db: Db) -> mpsc::Sender<Job> {
     sender
 }
 
-async fn all(db: &Db, waiting: &mut Vec<Job>) {
+async fn all(db: &Db, waiting: &mut Vec<Work>) {
     if waiting.len() > 1 {
         together(db, waiting).await;
-    } else if let Some(job) = waiting.pop() {
-        alone(db, job).await;
+    } else if let Some(work) = waiting.pop() {
+        alone(db, work).await;
     }
 }
 
 /// One job in a transaction of its own.
-pub(super) async fn alone(db: &Db, job: Job) {
-    let work = match job {
-        Job::Work(work) => work,
-        Job::Statement(statement, beside, reply) => {
-            let result = statements_alone(db, statement, beside).await;
-            return drop(reply.send(result.map_err(Storage::from)));
-        }
-    };
+pub(super) async fn alone(db: &Db, work: Work) {
     let txn = match db.begin().await {
         Ok(txn) => txn,
         Err(error) => return (work(Err(error.into())).await.then)(Ok(())),
@@ -100,41 +84,25 @@ pub(super) async fn alone(db: &Db, job: Job) {
     }
 }
 
-async fn statements_alone(db: &Db, statement: Statement, beside: Option<Statement>) -> Result<u64, DbErr> {
-    if beside.is_none() {
-        return Ok(db.writer().execute_raw(statement).await?.rows_affected());
-    }
-    let carrying_out = async {
-        let txn = db.begin().await?;
-        let written = txn.execute_raw(statement).await?.rows_affected();
-        if let Some(beside) = beside.filter(|_| written > 0) {
-            txn.execute_raw(beside).await?;
-        }
-        txn.commit().await?;
-        Ok(written)
-    };
-    db.in_time(carrying_out).await
-}
-
 /// Several jobs in one transaction, so that an error of one takes back its own work only.
-async fn together(db: &Db, jobs: &mut Vec<Job>) {
+async fn together(db: &Db, jobs: &mut Vec<Work>) {
     let txn = match db.begin().await {
         Ok(txn) => txn,
         Err(error) => {
             let error = Storage::from(error);
-            for job in jobs.drain(..) {
-                refuse(job, error.clone()).await;
+            for work in jobs.drain(..) {
+                (work(Err(error.clone())).await.then)(Ok(()));
             }
             return;
         }
     };
     let (mut done, mut broken) = (Vec::with_capacity(jobs.len()), None);
-    for job in jobs.drain(..) {
-        let (then, ended) = within(&txn, job).await;
+    for work in jobs.drain(..) {
+        let (then, ended) = within(&txn, work).await;
         done.push(then);
         broken = broken.or(ended.err());
     }
-    // Where the end of a savepoint, or a second statement, failed nobody can say what would be committed: then nothing is.
+    // Where the end of a savepoint failed nobody can say what would be committed: then nothing is.
     let committed = match broken {
         None => txn.commit().await.map_err(Storage::from),
         Some(error) => txn.rollback().await.map_err(Storage::from).and(Err(error)),
@@ -144,30 +112,7 @@ async fn together(db: &Db, jobs: &mut Vec<Job>) {
     }
 }
 
-async fn refuse(job: Job, error: Storage) {
-    match job {
-        Job::Work(work) => (work(Err(error)).await.then)(Ok(())),
-        Job::Statement(_, _, reply) => drop(reply.send(Err(error))),
-    }
-}
-
-async fn within(txn: &DatabaseTransaction, job: Job) -> (Then, Result<(), Storage>) {
-    let work = match job {
-        Job::Work(work) => work,
-        Job::Statement(statement, beside, reply) => {
-            let written =
-                txn.execute_raw(statement).await.map(|written| written.rows_affected()).map_err(Storage::from);
-            let beside = beside.filter(|_| written.as_ref().is_ok_and(|written| *written > 0));
-            let ended = match beside {
-                Some(beside) => txn.execute_raw(beside).await.map(drop).map_err(Storage::from),
-                None => Ok(()),
-            };
-            let then = move |committed: Result<(), Storage>| {
-                drop(reply.send(written.and_then(|written| committed.map(|()| written))));
-            };
-            return (Box::new(then), ended);
-        }
-    };
+async fn within(txn: &DatabaseTransaction, work: Work) -> (Then, Result<(), Storage>) {
     let savepoint = match txn.begin().await {
         Ok(savepoint) => savepoint,
         Err(error) => return (work(Err(error.into())).await.then, Ok(())),

@@ -21,6 +21,7 @@ pub mod watch;
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use entity::Timestamp;
+use futures_util::future::BoxFuture;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
     sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -32,6 +33,7 @@ use crate::{
     config::{Database as Settings, Durability},
     error::{Storage, is_busy, is_conflict},
 };
+use group::{Outcome, Work};
 use pool::Pool;
 
 /// Which database is talked to.
@@ -58,7 +60,7 @@ pub struct Db {
     readers: Pool,
     writer: Pool,
     /// Where writers queue, on an engine that has one at a time.
-    queue: Option<mpsc::Sender<group::Job>>,
+    queue: Option<mpsc::Sender<Work>>,
     patience: Duration,
     deadline: Duration,
 }
@@ -100,7 +102,7 @@ impl Db {
     }
 
     /// Sees to it that a job is carried out in a transaction, whatever becomes of the caller.
-    pub async fn group(&self, job: group::Job) -> Result<(), Storage> {
+    pub async fn group(&self, job: Work) -> Result<(), Storage> {
         let Some(queue) = &self.queue else {
             let db = self.clone();
             tokio::spawn(async move { group::alone(&db, job).await });
@@ -113,12 +115,25 @@ impl Db {
         }
     }
 
-    /// Carries out one statement that writes, with others that wait if need be, and tells how many rows it wrote; if it wrote
-    /// any, the one beside it too, in the same transaction.
-    pub async fn statement(&self, statement: Statement, beside: Option<Statement>) -> Result<u64, Storage> {
-        let (reply, answer) = oneshot::channel();
-        self.group(group::Job::Statement(statement, beside, reply)).await?;
-        answer.await.unwrap_or_else(|_| Err(DbErr::Custom("a statement was not carried out".to_owned()).into()))
+    /// Carries out `work` in a transaction, which others may share, and tells what came of it once that is committed.
+    pub(crate) async fn together<T, W>(&self, work: W) -> Result<T, Storage>
+    where
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel::<Result<T, Storage>>();
+        let carry_out = async move |txn: Result<&DatabaseTransaction, Storage>| {
+            let done = match txn {
+                Ok(txn) => work(txn).await.map_err(Storage::from),
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(value) => Outcome::ready(move |committed| drop(reply.send(committed.map(|()| value)))),
+                Err(error) => Outcome::refused(move || drop(reply.send(Err(error)))),
+            }
+        };
+        self.group(Box::new(move |txn| Box::pin(carry_out(txn)))).await?;
+        answer.await.unwrap_or_else(|_| Err(DbErr::Custom("a transaction was not carried out".to_owned()).into()))
     }
 
     /// How long anybody waits for their turn, see `database.acquire_timeout`.

@@ -40,6 +40,7 @@ pub mod error;
 pub mod guard;
 pub mod id;
 pub mod maintenance;
+pub mod pause;
 pub mod server;
 pub mod telemetry;
 pub mod token;

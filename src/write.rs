@@ -25,6 +25,7 @@ use crate::{
     },
     error::{Error, Storage},
     id,
+    pause::pause,
     token::changes::LATE,
 };
 
@@ -80,6 +81,7 @@ where
     let (reply, answer) = oneshot::channel();
     let (shared, by) = (Arc::clone(app), by.clone());
     let work: Work = Box::new(move |txn| Box::pin(carry_out(shared, by, txn, work, reply)));
+    pause!(app.db, Change);
     app.db.group(work).await?;
     // A server that is silent may have made the change or not: nobody is told that it did.
     let answer = app.db.in_time(async { Ok(answer.await) }).await?;

@@ -11,7 +11,7 @@ use sea_orm::{DatabaseTransaction, TransactionTrait};
 use tokio::sync::mpsc;
 
 use super::Db;
-use crate::error::Storage;
+use crate::{error::Storage, pause::pause};
 
 /// What is to be done in a transaction; an error instead of one if none could be had.
 pub type Work =
@@ -74,7 +74,9 @@ pub(super) async fn alone(db: &Db, work: Work) {
     };
     let carrying_out = async {
         let outcome = work(Ok(&txn)).await;
+        pause!(db, Written);
         let ended = if outcome.keep { txn.commit().await } else { txn.rollback().await };
+        pause!(db, Committed);
         (outcome.then)(ended.map_err(Storage::from));
         Ok(())
     };
@@ -102,11 +104,13 @@ async fn together(db: &Db, jobs: &mut Vec<Work>) {
         done.push(then);
         broken = broken.or(ended.err());
     }
+    pause!(db, Written);
     // Where the end of a savepoint failed nobody can say what would be committed: then nothing is.
     let committed = match broken {
         None => txn.commit().await.map_err(Storage::from),
         Some(error) => txn.rollback().await.map_err(Storage::from).and(Err(error)),
     };
+    pause!(db, Committed);
     for then in done {
         then(committed.clone());
     }

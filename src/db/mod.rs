@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     config::{Database as Settings, Durability},
     error::{Storage, is_busy, is_conflict},
+    pause::Pauses,
 };
 use group::{Outcome, Work};
 use pool::Pool;
@@ -63,6 +64,8 @@ pub struct Db {
     queue: Option<mpsc::Sender<Work>>,
     patience: Duration,
     deadline: Duration,
+    /// Where tests hold those who use it.
+    pub pauses: Pauses,
 }
 
 impl Db {
@@ -224,7 +227,7 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
     let (patience, deadline) = (settings.acquire_timeout, settings.acquire_timeout + settings.statement_timeout);
     let pool = Pool::to_server(options, deadline).await?;
     let engine = if url.starts_with("mysql:") { Engine::MySql } else { Engine::Postgres };
-    Ok(Db { engine, readers: pool.clone(), writer: pool, queue: None, patience, deadline })
+    Ok(Db { engine, readers: pool.clone(), writer: pool, queue: None, patience, deadline, pauses: Pauses::default() })
 }
 
 async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
@@ -273,7 +276,8 @@ async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
 
 fn queued(readers: Pool, writer: Pool, settings: &Settings) -> Db {
     let (patience, deadline) = (settings.acquire_timeout, settings.acquire_timeout + settings.statement_timeout);
-    let db = Db { engine: Engine::Sqlite, readers, writer, queue: None, patience, deadline };
+    let pauses = Pauses::default();
+    let db = Db { engine: Engine::Sqlite, readers, writer, queue: None, patience, deadline, pauses };
     Db { queue: Some(group::queue(db.clone())), ..db }
 }
 

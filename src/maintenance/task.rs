@@ -13,6 +13,7 @@ use super::{history, lease::Lease};
 use crate::{
     app::App,
     db::{Engine, dialect},
+    pause::pause,
     telemetry,
 };
 
@@ -166,6 +167,7 @@ impl<'a> Task<'a> {
         let (size, cap) = (self.size, self.app.config.maintenance.batch_size);
         let batch = Batch { now: self.now(), size, from: self.from };
         let statement = self.app.db.writer().get_database_backend().build(&statement(self.app, batch));
+        pause!(self.app.db, Batch);
         let counting = column.and_then(|column| dialect::counting(self.app.db.engine(), &statement, column));
         let (rows, took) = self.transact(Some(count), counting.unwrap_or(statement)).await?;
         self.size = next_size(size, took, rows == size, cap);
@@ -284,6 +286,7 @@ async fn transact(
         *count(&mut after) += i64::try_from(rows).unwrap_or(i64::MAX);
     }
     history::update(&txn, after.clone()).await?;
+    pause!(app.db, Deleted);
     txn.commit().await?;
     Ok(Some(Done { after, rows, last, took: began.elapsed() }))
 }

@@ -32,6 +32,7 @@ use crate::{
         sql::Sql,
     },
     error::{Error, Storage},
+    pause::pause,
 };
 
 /// Tokens that are about to be made.
@@ -74,6 +75,7 @@ pub(super) async fn issue(
     let held: Held = Row { token: token.clone(), user: Some(owner) }.into();
     let event = issued(&held).by(actor, now);
     let guarded = Guarded { token, epoch: by.epoch(), asking: by.id(), event: event.clone() };
+    pause!(app.db, Change);
     let made = match &app.issues.0 {
         Some(shared) => shared.ask(guarded).await?,
         None => one(app, &guarded).await?,

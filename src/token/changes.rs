@@ -21,7 +21,7 @@ use entity::{Timestamp, change};
 use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use crate::{app::App, clock::TOLERATED_SKEW, error::Storage};
+use crate::{app::App, clock::TOLERATED_SKEW, error::Storage, pause::pause};
 
 /// How long a commit may take after what it changed was noted.
 pub const LATE: Duration = Duration::from_secs(15);
@@ -52,6 +52,7 @@ pub async fn look(app: &App) -> Result<(), DbErr> {
     // A clock that was put back must not hide what happened since.
     let from = last.map_or(now, |last| last.min(now)).millis().div_euclid(1000) - WINDOW;
     let rows = counts(app, from).await?;
+    pause!(app.db, Counted);
     if last.is_none() {
         app.checker.forget_everything();
     } else {

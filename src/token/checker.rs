@@ -38,6 +38,7 @@ use crate::{
     db::Db,
     error::{Error, Refusal, Storage},
     id,
+    pause::pause,
 };
 
 /// What is remembered of tokens.
@@ -273,6 +274,7 @@ impl Checker {
                 Ok(_) => {}
                 Err(place) => {
                     let held = self.reads.ask(presented.id).await?;
+                    pause!(app.db, Read);
                     if let Some(held) = &held {
                         // Refused where the token changed meanwhile, which is as it should be.
                         drop(place.insert(HeldRef::clone(held)));

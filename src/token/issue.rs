@@ -87,10 +87,15 @@ pub async fn api(
     let (shared, by) = (Arc::clone(app), by.map(Held::id));
     write(app, actor, move |write| {
         Box::pin(async move {
-            let owner = users::lock_to_issue(&shared, write, user, Kind::Api).await?;
+            let owner = match users::lock_to_issue(&shared, write, user, Kind::Api).await {
+                Err(Error::NotFound(_)) => None,
+                owner => Some(owner?),
+            };
+            // Whose user was deleted meanwhile is told of their token, not of themselves.
             if let Some(by) = by {
                 must_still_work(&shared, write, by).await?;
             }
+            let owner = owner.ok_or(Error::NotFound("user"))?;
             if owner.disabled_at.is_some() {
                 return Err(Error::Conflict("the user is disabled".to_owned()));
             }

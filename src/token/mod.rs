@@ -33,6 +33,7 @@ use crate::{
     app::App,
     db::{Engine, dialect},
     error::Error,
+    pause::pause,
     write::Write,
 };
 
@@ -72,6 +73,7 @@ pub fn precision(app: &App) -> Duration {
 /// have gone on while the lock was waited for.
 async fn lock(app: &App, write: &Write<'_>, id: Uuid) -> Result<(token::Model, Timestamp), Error> {
     let row = token::Entity::find_by_id(id).lock_exclusive().one(write.txn()).await?;
+    pause!(app.db, Locked);
     Ok((row.ok_or(Error::NotFound("token"))?, app.clock.now()))
 }
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Held, precision};
-use crate::{app::App, error::Storage};
+use crate::{app::App, error::Storage, pause::pause};
 
 /// How often what was noted is written.
 pub const FLUSH: Duration = Duration::from_millis(500);
@@ -79,6 +79,7 @@ pub async fn flush(app: &App) -> Result<(), DbErr> {
     let mut noted: Vec<_> = noted.into_iter().collect();
     // Replicas that write the same rows then do so in the same order, and none waits for another in a circle.
     noted.sort_unstable_by_key(|(id, _)| *id);
+    pause!(app.db, Uses);
     for (index, uses) in noted.chunks(TOGETHER).enumerate() {
         if let Err(error) = app.db.insist(|| app.db.in_time(write(app, uses))).await {
             app.checker.uses.add(noted.iter().skip(index * TOGETHER).copied());
@@ -98,6 +99,7 @@ async fn write(app: &App, uses: &[(Uuid, Use)]) -> Result<(), DbErr> {
     for ids in in_few_lengths(&sliding) {
         write_ends(&txn, ids).await?;
     }
+    pause!(app.db, UsesWritten);
     txn.commit().await
 }
 

@@ -25,8 +25,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A client and its secret.
 #[derive(Clone)]
-struct Client {
-    id: String,
+pub struct Client {
+    pub id: String,
     secret: String,
 }
 
@@ -56,12 +56,12 @@ fn encoded(form: &[(&str, &str)]) -> String {
 
 impl Service {
     /// A service that offers every grant.
-    async fn with_every_grant() -> Self {
+    pub async fn with_every_grant() -> Self {
         Self::with(|config| config.oauth.password_grant = true).await
     }
 
     /// Makes a client that may have these scopes and use every grant that is offered.
-    async fn client(&self, scopes: &[&str]) -> Client {
+    pub async fn client(&self, scopes: &[&str]) -> Client {
         let grants: Vec<_> = Grant::ALL
             .into_iter()
             .filter(|grant| *grant != Grant::Password || self.app.config.oauth.password_grant)
@@ -120,38 +120,38 @@ impl Service {
     }
 
     /// Asks the token endpoint as this client.
-    async fn token(&self, client: &Client, form: &[(&str, &str)]) -> Answer {
+    pub async fn token(&self, client: &Client, form: &[(&str, &str)]) -> Answer {
         self.oauth("/oauth/token", &[client.basic()], form).await
     }
 
-    async fn client_credentials(&self, client: &Client) -> String {
+    pub async fn client_credentials(&self, client: &Client) -> String {
         self.token(client, &[("grant_type", "client_credentials")]).await.is(200).text_of("access_token")
     }
 
     /// A login by the password grant.
-    async fn password_grant(&self, client: &Client, name: &str) -> Answer {
+    pub async fn password_grant(&self, client: &Client, name: &str) -> Answer {
         let form = [("grant_type", "password"), ("username", name), ("password", PASSWORD)];
         self.token(client, &form).await
     }
 
     /// A login with a refresh token that is bound to no client: the session and the refresh token.
-    async fn login_with_refresh(&self, name: &str) -> (String, String) {
+    pub async fn login_with_refresh(&self, name: &str) -> (String, String) {
         let answer = self.login(name, json!({ "refresh": true })).await;
         (answer.is(200).token(), answer.text_of("refresh_token"))
     }
 
     /// Trades a refresh token that is bound to no client.
-    async fn refresh(&self, refresh: &str) -> Answer {
+    pub async fn refresh(&self, refresh: &str) -> Answer {
         self.oauth("/oauth/token", &[], &[("grant_type", "refresh_token"), ("refresh_token", refresh)]).await
     }
 
     /// Trades a refresh token as this client.
-    async fn refresh_as(&self, client: &Client, refresh: &str) -> Answer {
+    pub async fn refresh_as(&self, client: &Client, refresh: &str) -> Answer {
         self.token(client, &[("grant_type", "refresh_token"), ("refresh_token", refresh)]).await
     }
 
     /// Trades one that works: the session and the next refresh token.
-    async fn traded(&self, refresh: &str) -> (String, String) {
+    pub async fn traded(&self, refresh: &str) -> (String, String) {
         let answer = self.refresh(refresh).await;
         (answer.is(200).text_of("access_token"), answer.text_of("refresh_token"))
     }
@@ -169,7 +169,7 @@ impl Service {
 impl Answer {
     /// An error in the words of OAuth.
     #[track_caller]
-    fn is_error(&self, status: u16, error: &str) -> &Self {
+    pub fn is_error(&self, status: u16, error: &str) -> &Self {
         self.is(status).is_well_formed();
         assert_eq!(self.member("error"), error, "{self:?}");
         self

@@ -1,14 +1,21 @@
-//! What must hold when things happen at the same moment.
+//! Many at once, in whatever order.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use daypass::{account::users, db::Engine, write::write};
+use daypass::{
+    account::users,
+    config::AtLimit,
+    db::Engine,
+    maintenance::{self, Manner, job::Job},
+    write::write,
+};
+use entity::maintenance_run::Trigger;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -25,7 +32,7 @@ async fn parallel_logins_cannot_pass_a_users_limit_together() {
     );
     service.user("alice", &[]).await;
     let mut logins = JoinSet::new();
-    for _ in 0..20 {
+    for _ in 0..50 {
         let service = Arc::clone(&service);
         logins.spawn(async move { service.login("alice", json!({})).await.status.as_u16() });
     }
@@ -33,6 +40,149 @@ async fn parallel_logins_cannot_pass_a_users_limit_together() {
     statuses.sort_unstable();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 3, "{statuses:?}");
     assert!(statuses.iter().all(|status| [200, 409].contains(status)), "{statuses:?}");
+}
+
+/// By two processes, of which neither knows what the other counts; where the oldest make room, as many are left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parallel_issues_cannot_pass_a_users_limit_together() {
+    for (at_limit, issued) in [(AtLimit::Refuse, 3), (AtLimit::EvictOldest, 50)] {
+        let service = Service::with(|config| {
+            config.tokens.api.per_user_limit = 3;
+            config.tokens.api.at_limit = at_limit;
+        });
+        let service = Arc::new(service.await);
+        let replica = Arc::new(service.replica().await);
+        let session = service.session("alice", &[]).await;
+        let mut issues = JoinSet::new();
+        for number in 0..50 {
+            let service = Arc::clone(if number % 2 == 0 { &service } else { &replica });
+            let session = session.clone();
+            issues.spawn(async move { service.issue(&session, json!({})).await });
+        }
+        let answers = issues.join_all().await;
+        assert!(answers.iter().all(|answer| [201, 409].contains(&answer.status.as_u16())), "{answers:?}");
+        assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), issued, "{at_limit:?}");
+        service.look().await;
+        let mut working = 0;
+        for answer in answers.iter().filter(|answer| answer.status == 201) {
+            working += u32::from(service.check(&answer.token()).await.status == 200);
+        }
+        assert_eq!(working, 3, "{at_limit:?}");
+    }
+}
+
+/// Checks go on all the time, and keep being asked of the database: none that begins once a change was answered lets it in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_check_that_begins_after_a_change_lets_it_in() {
+    let service = Arc::new(Service::start().await);
+    let admin = service.admin().await;
+    for round in 0..30 {
+        let alice = service.session(&format!("alice{round}"), &[]).await;
+        let token = service.issue(&alice, json!({})).await;
+        let (user, id) = (token.member("user")["id"].as_str().unwrap().to_owned(), token.text_of("id"));
+        let answered = Arc::new(AtomicBool::new(false));
+        let mut checks = JoinSet::new();
+        for number in 0..4 {
+            let (service, answered, token) = (Arc::clone(&service), Arc::clone(&answered), token.token());
+            checks.spawn(async move {
+                for _ in 0..1_000 {
+                    if number == 0 {
+                        service.app.checker.forget_everything();
+                    }
+                    let late = answered.load(Ordering::SeqCst);
+                    let status = service.check(&token).await.status;
+                    assert!(status == 401 || !late && status == 200, "{status}");
+                    if late {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let changed = match round % 3 {
+            0 => service.delete(&format!("/v1/tokens/{id}"), Some(&admin)).await,
+            1 => service.post(&format!("/v1/tokens/{id}/rotate"), Some(&alice), json!({})).await,
+            _ => {
+                let path = format!("/v1/users/{user}");
+                service.json(poem::http::Method::PATCH, &path, Some(&admin), json!({ "disabled": true })).await
+            }
+        };
+        answered.store(true, Ordering::SeqCst);
+        assert!(changed.status.is_success(), "{changed:?}");
+        checks.join_all().await;
+    }
+}
+
+/// A token is renewed and rotated, and its use written, while it is revoked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happens_beside_it_a_revocation_holds() {
+    let service = Arc::new(Service::start().await);
+    let admin = service.admin().await;
+    for _ in 0..20 {
+        let token = service.issue(&admin, json!({ "idle_timeout": 60 })).await;
+        let id = token.text_of("id");
+        service.advance_ms(30_000);
+        service.check(&token.token()).await.is(200);
+        let mut changes = JoinSet::new();
+        for what in ["renew", "rotate", "renew", "rotate"] {
+            let (service, admin, path) = (Arc::clone(&service), admin.clone(), format!("/v1/tokens/{id}/{what}"));
+            changes.spawn(async move { service.post(&path, Some(&admin), json!({})).await });
+        }
+        let flushing = Arc::clone(&service);
+        let flushing = tokio::spawn(async move { flushing.flush().await });
+        tokio::task::yield_now().await;
+        service.delete(&format!("/v1/tokens/{id}"), Some(&admin)).await.is(204);
+        flushing.await.unwrap();
+        service.check(&token.token()).await.is(401);
+        for answer in changes.join_all().await {
+            assert!([200, 409].contains(&answer.status.as_u16()), "{answer:?}");
+            if let Some(token) = answer.json().get("token").and_then(|token| token.as_str()) {
+                service.check(token).await.is(401);
+            }
+        }
+        let shown = service.get(&format!("/v1/tokens/{id}"), Some(&admin)).await;
+        assert_eq!(shown.member("state"), "revoked");
+    }
+}
+
+/// By their rows they have been over for long, for nothing could be written: then a purge and the writing begin at once. Each either
+/// is gone or works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_beside_the_writing_of_uses_deletes_what_it_tells_and_no_more() {
+    let service = Service::with(|config| {
+        config.maintenance.retain_expired = Duration::ZERO;
+        config.maintenance.batch_size = 10;
+        config.tokens.session.ttl = crate::support::days(29);
+    });
+    let service = Arc::new(service.await);
+    let admin = service.admin().await;
+    for _ in 0..5 {
+        let mut tokens = Vec::new();
+        for _ in 0..40 {
+            tokens.push(service.issue(&admin, json!({ "idle_timeout": 60 })).await.token());
+        }
+        service.flush().await;
+        for _ in 0..5 {
+            service.advance_ms(30_000);
+            for token in &tokens {
+                service.check(token).await.is(200);
+            }
+        }
+        let flushing = Arc::clone(&service);
+        let flushing = tokio::spawn(async move { flushing.flush().await });
+        let run =
+            maintenance::run(&service.app, Job::Purge, Trigger::Schedule, Manner::default(), &mut ()).await.unwrap();
+        flushing.await.unwrap();
+        service.app.checker.forget_everything();
+        let mut gone = 0;
+        for token in &tokens {
+            gone += i64::from(service.check(token).await.status == 401);
+        }
+        assert_eq!(run.deleted_expired, gone);
+        service.advance(crate::support::days(1));
+        maintenance::run(&service.app, Job::Purge, Trigger::Schedule, Manner::default(), &mut ()).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

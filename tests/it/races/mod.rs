@@ -1,0 +1,122 @@
+//! What must hold when things happen at the same moment.
+//!
+//! `stress` leaves the order to chance, many times over. The others choose it: one is held at a point ([`daypass::pause`]) while
+//! the other goes on, so that each of them takes the same turns every time. Where `SQLite` is left out, it is because it lets in one
+//! writer at a time: nothing is written beside what another has written and not committed.
+
+mod counted;
+mod minted;
+mod purged;
+mod remembered;
+mod renewed;
+mod secrets;
+mod stress;
+
+use std::time::Duration;
+
+use daypass::{
+    db::Engine,
+    pause::{Held, Point},
+};
+use sea_orm::{ConnectionTrait, Statement};
+use tokio::{sync::Mutex, task::JoinHandle, time::timeout};
+
+use crate::support::Service;
+
+/// How long what must come may take: far longer than it does.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// MariaDB looks anew who waits only if nobody looked within 100 ms: so tests take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Something that has begun, and whoever holds it up, if it is held up.
+struct Begun<T> {
+    held: Option<Held>,
+    task: JoinHandle<T>,
+}
+
+impl<T> Begun<T> {
+    /// Lets it go on, and waits for what comes of it.
+    async fn let_go(mut self) -> T {
+        drop(self.held.take());
+        timeout(PATIENCE, self.task).await.expect("it comes to an end").unwrap()
+    }
+}
+
+impl Service {
+    /// Begins something, and waits until it is held at this point, or over.
+    fn until<T, W>(&self, point: Point, work: W) -> impl Future<Output = Begun<T>> + use<T, W>
+    where
+        T: Send + 'static,
+        W: Future<Output = T> + Send + 'static,
+    {
+        let mut held = self.app.db.pauses.hold(point);
+        let task = tokio::spawn(work);
+        let reaching = async move {
+            while !task.is_finished() {
+                // Which it may be without ever having come there.
+                if let Ok(reached) = timeout(Duration::from_millis(5), held.reached()).await {
+                    return Begun { held: reached.then_some(held), task };
+                }
+            }
+            Begun { held: None, task }
+        };
+        async move { timeout(PATIENCE, reaching).await.unwrap_or_else(|_| panic!("nothing came to {point:?}")) }
+    }
+
+    /// Begins something, and waits until it is held at this point.
+    fn hold<T, W>(&self, point: Point, work: W) -> impl Future<Output = Begun<T>> + use<T, W>
+    where
+        T: Send + 'static,
+        W: Future<Output = T> + Send + 'static,
+    {
+        let reaching = self.until(point, work);
+        async move {
+            let begun = reaching.await;
+            assert!(begun.held.is_some(), "it was over before it came to {point:?}");
+            begun
+        }
+    }
+
+    /// Begins something that has to wait for a row which somebody else holds, and waits until it does.
+    fn wait<T, W>(&self, work: W) -> impl Future<Output = Begun<T>> + use<'_, T, W>
+    where
+        T: Send + 'static,
+        W: Future<Output = T> + Send + 'static,
+    {
+        let task = tokio::spawn(work);
+        async move {
+            let waiting = async {
+                while !self.somebody_waits().await {
+                    assert!(!task.is_finished(), "it did not wait");
+                }
+            };
+            timeout(PATIENCE, waiting).await.expect("it waits for a row");
+            Begun { held: None, task }
+        }
+    }
+
+    /// Whether a session on this database waits for a row.
+    async fn somebody_waits(&self) -> bool {
+        let sql = match self.app.db.engine() {
+            Engine::Postgres => {
+                "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            }
+            Engine::MySql | Engine::Sqlite => {
+                "SELECT COUNT(*) FROM information_schema.innodb_trx JOIN information_schema.processlist \
+                 ON id = trx_mysql_thread_id WHERE trx_state = 'LOCK WAIT' AND db = DATABASE()"
+            }
+        };
+        let _turn = TURN.lock().await;
+        tokio::time::sleep(Duration::from_millis(110)).await;
+        let reader = self.app.db.reader();
+        let statement = Statement::from_string(reader.get_database_backend(), sql);
+        let row = reader.query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get_by_index::<i64>(0).unwrap() > 0
+    }
+
+    /// Whether only one at a time writes here.
+    fn has_one_writer(&self) -> bool {
+        self.app.db.engine() == Engine::Sqlite
+    }
+}

@@ -9,11 +9,12 @@
 //!                               └─> maintenance ───────┘                  └──> migration
 //! ```
 //!
-//! Four things are not in the drawing. [`app`] keeps what the service consists of, and so knows parts of three modules that
+//! Five things are not in the drawing. [`app`] keeps what the service consists of, and so knows parts of three modules that
 //! know it: the hashing threads of [`account::password`], the place for a purge of [`maintenance::state`] and that for failed
 //! logins of [`audit::failures`]; these parts do not know it. [`token::issue`] and [`token::refresh`] lock the rows of the user
 //! and the client they make a token for, by `lock_to_issue` of either. [`telemetry`] counts and logs for `cli`, `server`, `api`,
-//! `account` and `maintenance`. And [`guard`], for programs of one's own, stands where `cli` does.
+//! `account` and `maintenance`. [`guard`], for programs of one's own, stands where `cli` does. And at the points of [`pause`], which
+//! a release build does not have, tests hold those who change or read something.
 //!
 //! Whatever changes a token goes through [`write()`](write::write), which tells those who remember it; what is remembered is
 //! in [`token::checker`] (what is not, its reads ask for, many at a time), and how changes elsewhere are seen in

@@ -3,9 +3,11 @@
 //! Clients keep a journal: what they are about to ask is in it before they ask, and what they were told after. Of what was begun
 //! and not acknowledged either may be, but all of it or nothing. `tests/long crash` runs many cycles, the suite a few.
 
+mod connection;
+mod families;
+
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    io,
     path::Path,
     thread::{self, sleep},
     time::{Duration, Instant},
@@ -13,6 +15,9 @@ use std::{
 
 use sea_orm::{ConnectionTrait, Database as Connect, Statement};
 use serde_json::{Value, json};
+
+use connection::Connection;
+use families::Families;
 
 use crate::support::{
     PASSWORD,
@@ -47,8 +52,7 @@ enum State {
     Begun(Act),
 }
 
-/// What is done to a token. (Trading a refresh token in will be one more of these: the new pair works or the old one still
-/// does, and the spent one ends its family.)
+/// What is done to a token. What is done to a refresh token stands in [`families`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
     Renew,
@@ -65,6 +69,7 @@ struct Journal {
     entries: Vec<Entry>,
     /// Secrets that an acknowledged rotation replaced.
     replaced: Vec<String>,
+    families: Families,
     counts: Counts,
 }
 
@@ -91,45 +96,6 @@ impl Counts {
     }
 }
 
-/// A connection that is kept.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn open(served: &Served) -> Self {
-        let stream = served.connect();
-        stream.set_nodelay(true).unwrap();
-        Self(BufReader::new(stream))
-    }
-
-    /// An error where the service went away before all of the answer was there.
-    fn ask(&mut self, line: &str, token: &str, body: &str) -> io::Result<(u16, Value)> {
-        let length = body.len();
-        write!(
-            self.0.get_mut(),
-            "{line} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
-        )?;
-        let (mut status, mut length) = (0, 0);
-        loop {
-            let mut line = String::new();
-            if self.0.read_line(&mut line)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let line = line.trim_end().to_ascii_lowercase();
-            if let Some(rest) = line.strip_prefix("http/1.1 ") {
-                status = rest[..3].parse().unwrap();
-            } else if let Some(told) = line.strip_prefix("content-length: ") {
-                length = told.parse().unwrap();
-            } else if line.is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
-        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
-    }
-}
-
 impl Journal {
     /// Does one thing after the other until the service is gone.
     fn keep_working(&mut self, served: &Served, cycle: usize) {
@@ -139,6 +105,9 @@ impl Journal {
     }
 
     fn work(&mut self, connection: &mut Connection, cycle: usize) -> io::Result<()> {
+        if random(3) == 0 {
+            return self.families.work(connection, cycle);
+        }
         let live: Vec<usize> =
             (0..self.entries.len()).rev().filter(|at| self.entries[*at].state == State::Live).take(50).collect();
         let chosen = live.get(random(live.len().max(1))).copied();
@@ -212,10 +181,10 @@ impl Journal {
     /// Looks at what became of it all.
     fn verify(&mut self, served: &Served, cycle: usize, all: bool) {
         let mut connection = Connection::open(served);
-        let due = |at: usize| all || at % PARTS == cycle % PARTS;
+        self.families.verify(&mut connection, &self.session, cycle, all);
         let mut together = Vec::new();
         for (at, entry) in self.entries.iter_mut().enumerate() {
-            if !due(at) && entry.cycle + 1 < cycle {
+            if !due(at, cycle, all) && entry.cycle + 1 < cycle {
                 continue;
             }
             let (status, told) = connection.ask("GET /v1/check", &entry.secret, "").unwrap();
@@ -247,11 +216,16 @@ impl Journal {
             entry.state = if works { State::Live } else { State::Dead };
         }
         assert!(together.iter().all(|works| *works == together[0]), "half of a user's tokens were revoked");
-        for (_, secret) in self.replaced.iter().enumerate().filter(|(at, _)| due(*at)) {
+        for (_, secret) in self.replaced.iter().enumerate().filter(|(at, _)| due(*at, cycle, all)) {
             let (status, _) = connection.ask("GET /v1/check", secret, "").unwrap();
             assert_eq!(status, 401, "a secret that was replaced works");
         }
     }
+}
+
+/// Whether this restart looks at what was settled long ago.
+fn due(at: usize, cycle: usize, all: bool) -> bool {
+    all || at % PARTS == cycle % PARTS
 }
 
 fn text(answer: &Value, name: &str) -> String {
@@ -285,10 +259,11 @@ fn clients(served: &Served) -> Vec<Journal> {
     let mut users = Connection::open(served);
     (0..CLIENTS)
         .map(|number| {
-            let user = json!({ "username": format!("client{number}"), "password": PASSWORD, "scopes": [] });
+            let name = format!("client{number}");
+            let user = json!({ "username": name, "password": PASSWORD, "scopes": [] });
             let (status, made) = users.ask("POST /v1/users", &admin, &user.to_string()).unwrap();
             assert_eq!(status, 201, "{made}");
-            Journal { session: login(format!("client{number}")), ..Journal::default() }
+            Journal { families: Families::of(&name), session: login(name), ..Journal::default() }
         })
         .collect()
 }
@@ -355,8 +330,11 @@ async fn f1_nothing_that_was_acknowledged_is_lost_when_the_service_is_killed() {
     }
     sqlite_is_whole(&database).await;
     let counts = journals.iter().fold(Counts::default(), |counts, journal| counts.plus(&journal.counts));
-    println!("{cycles} cycles; slowest restart {slowest:?}; acknowledged: {counts:?}");
+    let families =
+        journals.iter().fold(families::Counts::default(), |counts, journal| counts.plus(&journal.families.counts));
+    println!("{cycles} cycles; slowest restart {slowest:?}; acknowledged: {counts:?}, {families:?}");
     assert!(counts.issued > 0 && counts.renewed > 0 && counts.rotated > 0 && counts.revoked > 0, "{counts:?}");
+    assert!(families.begun > 0 && families.traded > 0 && families.replayed + families.logged_out > 0, "{families:?}");
     assert_eq!(counts.interrupted, u64::try_from(cycles * CLIENTS).unwrap());
     assert!(slowest < Duration::from_secs(if on_sqlite { 5 } else { 10 }), "a restart took {slowest:?}");
 }

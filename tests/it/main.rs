@@ -25,6 +25,7 @@ mod limits;
 mod login;
 mod maintenance;
 mod migrations;
+mod model;
 mod oauth;
 mod openapi;
 mod pages;

@@ -80,6 +80,14 @@ impl Service {
         Self { app, endpoint, _database: Database::borrowed() }
     }
 
+    /// Ends, and begins anew on the same database: what was in memory is gone, but for what is written at the end.
+    pub async fn restart(&mut self) {
+        self.flush().await;
+        self.app.db.close().await;
+        let app = App::open(self.app.config.clone(), self.app.clock.clone()).await.expect("the database opens");
+        (self.endpoint, self.app) = (api::routes(&app).boxed(), app);
+    }
+
     pub fn now(&self) -> Timestamp {
         self.app.clock.now()
     }

@@ -1,7 +1,7 @@
 //! People who can log in. The table is not called `user`: that word is reserved in PostgreSQL.
 
 use sea_orm_migration::{
-    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, Table, async_trait},
+    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait},
     schema::{big_integer, big_integer_null, string_len, text, text_null, uuid},
 };
 
@@ -34,6 +34,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("account").to_owned()).await
+        manager.drop_table(table::drop(manager, "account")).await
     }
 }

@@ -6,8 +6,8 @@
 
 use sea_orm_migration::{
     prelude::{
-        ConditionalStatement, DbErr, DeriveMigrationName, Expr, ExprTrait, Index, IndexCreateStatement, MigrationTrait,
-        SchemaManager, Table, async_trait,
+        ConditionalStatement, DbErr, DeriveMigrationName, Expr, ExprTrait, Index, MigrationTrait, SchemaManager,
+        async_trait,
     },
     schema::{
         big_integer, big_integer_null, small_integer, string_len, string_len_null, text, uuid, uuid_null, var_binary,
@@ -50,22 +50,19 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        manager.create_index(index("token_expires_at").col("expires_at").to_owned()).await?;
-        manager.create_index(index("token_user").col("user_id").col("id").to_owned()).await?;
-        let mut revoked = index("token_revoked_at");
-        revoked.col("revoked_at");
+        let index = Index::create().col("expires_at").to_owned();
+        table::create_index(manager, "token", "token_expires_at", index).await?;
+        let index = Index::create().col("user_id").col("id").to_owned();
+        table::create_index(manager, "token", "token_user", index).await?;
+        let mut revoked = Index::create().col("revoked_at").to_owned();
         // Few rows are revoked: where an index can leave the others out, it costs them nothing.
         if manager.get_database_backend() != DatabaseBackend::MySql {
             revoked.and_where(Expr::col("revoked_at").is_not_null());
         }
-        manager.create_index(revoked).await
+        table::create_index(manager, "token", "token_revoked_at", revoked).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("token").to_owned()).await
+        manager.drop_table(table::drop(manager, "token")).await
     }
-}
-
-fn index(name: &'static str) -> IndexCreateStatement {
-    Index::create().name(name).table("token").to_owned()
 }

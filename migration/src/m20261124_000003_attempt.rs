@@ -1,7 +1,7 @@
 //! Counters for the limits on guessing, in the database so that replicas share them.
 
 use sea_orm_migration::{
-    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, Table, async_trait},
+    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait},
     schema::{big_integer, string_len},
 };
 
@@ -25,6 +25,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("attempt").to_owned()).await
+        manager.drop_table(table::drop(manager, "attempt")).await
     }
 }

@@ -1,7 +1,7 @@
 //! What maintenance did, kept as data: the key is time-ordered, so history and its own purge need no further index.
 
 use sea_orm_migration::{
-    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, Table, async_trait},
+    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait},
     schema::{big_integer, big_integer_null, string_len, string_len_null, text_null, uuid},
 };
 
@@ -35,6 +35,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("maintenance_run").to_owned()).await
+        manager.drop_table(table::drop(manager, "maintenance_run")).await
     }
 }

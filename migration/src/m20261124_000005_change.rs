@@ -2,7 +2,7 @@
 //! new lies together, no other index is needed, and the tokens' own table needs none for it.
 
 use sea_orm_migration::{
-    prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, Table, async_trait},
+    prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, async_trait},
     schema::{big_integer, uuid},
 };
 
@@ -27,6 +27,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("change").to_owned()).await
+        manager.drop_table(table::drop(manager, "change")).await
     }
 }

@@ -2,6 +2,8 @@
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, async_trait};
 
+use crate::table;
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -10,10 +12,10 @@ const NAME: &str = "attempt_expires_at";
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_index(Index::create().name(NAME).table("attempt").col("expires_at").to_owned()).await
+        table::create_index(manager, "attempt", NAME, Index::create().col("expires_at").to_owned()).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_index(Index::drop().name(NAME).table("attempt").to_owned()).await
+        table::drop_index(manager, "attempt", NAME).await
     }
 }

@@ -11,6 +11,8 @@ use crate::table;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
+const RUNS: &str = "maintenance_run";
+const OTHER: &str = "deleted_other";
 const INDEX: &str = "maintenance_run_job";
 
 #[async_trait::async_trait]
@@ -32,16 +34,18 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        let runs =
-            Table::alter().table("maintenance_run").add_column(big_integer("deleted_other").default(0)).to_owned();
-        manager.alter_table(runs).await?;
-        let index = Index::create().name(INDEX).table("maintenance_run").col("job").col("id").to_owned();
-        manager.create_index(index).await
+        if !(table::goes_on(manager) && manager.has_column(RUNS, OTHER).await?) {
+            let runs = Table::alter().table(RUNS).add_column(big_integer(OTHER).default(0)).to_owned();
+            manager.alter_table(runs).await?;
+        }
+        table::create_index(manager, RUNS, INDEX, Index::create().col("job").col("id").to_owned()).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_index(Index::drop().name(INDEX).table("maintenance_run").to_owned()).await?;
-        manager.alter_table(Table::alter().table("maintenance_run").drop_column("deleted_other").to_owned()).await?;
-        manager.drop_table(Table::drop().table("maintenance_job").to_owned()).await
+        table::drop_index(manager, RUNS, INDEX).await?;
+        if !table::goes_on(manager) || manager.has_column(RUNS, OTHER).await? {
+            manager.alter_table(Table::alter().table(RUNS).drop_column(OTHER).to_owned()).await?;
+        }
+        manager.drop_table(table::drop(manager, "maintenance_job")).await
     }
 }

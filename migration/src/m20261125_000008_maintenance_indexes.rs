@@ -9,6 +9,8 @@ use sea_orm_migration::{
     sea_orm::DatabaseBackend,
 };
 
+use crate::table;
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -19,20 +21,20 @@ const INDEXES: [(&str, &str, &str); 2] =
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for (name, table, column) in INDEXES {
-            let mut index = Index::create().name(name).table(table).col(column).to_owned();
+        for (name, on, column) in INDEXES {
+            let mut index = Index::create().col(column).to_owned();
             // Where an index can leave the others out, they cost nothing.
             if manager.get_database_backend() != DatabaseBackend::MySql {
                 index.and_where(Expr::col(column).is_not_null());
             }
-            manager.create_index(index).await?;
+            table::create_index(manager, on, name, index).await?;
         }
         Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for (name, table, _) in INDEXES {
-            manager.drop_index(Index::drop().name(name).table(table).to_owned()).await?;
+        for (name, on, _) in INDEXES {
+            table::drop_index(manager, on, name).await?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use sea_orm_migration::{
     prelude::{
-        ConditionalStatement, DbErr, DeriveMigrationName, Expr, ExprTrait, Index, MigrationTrait, SchemaManager, Table,
+        ConditionalStatement, DbErr, DeriveMigrationName, Expr, ExprTrait, Index, MigrationTrait, SchemaManager,
         async_trait,
     },
     schema::{big_integer, big_integer_null, small_integer, string_len, text, var_binary, var_binary_null},
@@ -44,8 +44,8 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        for (name, table, columns) in INDEXES {
-            let mut index = Index::create().name(name).table(table).to_owned();
+        for (name, on, columns) in INDEXES {
+            let mut index = Index::create();
             for column in columns {
                 index.col(*column);
             }
@@ -53,13 +53,13 @@ impl MigrationTrait for Migration {
             if manager.get_database_backend() != DatabaseBackend::MySql {
                 index.and_where(Expr::col(columns[0]).is_not_null());
             }
-            manager.create_index(index).await?;
+            table::create_index(manager, on, name, index).await?;
         }
         Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_index(Index::drop().name(TOKENS).table("token").to_owned()).await?;
-        manager.drop_table(Table::drop().table("client").to_owned()).await
+        table::drop_index(manager, "token", TOKENS).await?;
+        manager.drop_table(table::drop(manager, "client")).await
     }
 }

@@ -2,7 +2,7 @@
 //! purge stays as fast as it is, and what recognises a replay outlives the tokens that the purge deletes.
 
 use sea_orm_migration::{
-    prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, Table, async_trait},
+    prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, async_trait},
     schema::{big_integer, big_integer_null, small_integer, string_len_null, uuid, uuid_null, var_binary},
 };
 
@@ -38,13 +38,13 @@ impl MigrationTrait for Migration {
             )
             .await?;
         for (name, column) in INDEXES {
-            let index = Index::create().name(name).table("refresh_token").col(column).to_owned();
-            manager.create_index(index).await?;
+            let index = Index::create().col(column).to_owned();
+            table::create_index(manager, "refresh_token", name, index).await?;
         }
         Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("refresh_token").to_owned()).await
+        manager.drop_table(table::drop(manager, "refresh_token")).await
     }
 }

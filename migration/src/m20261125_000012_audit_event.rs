@@ -2,7 +2,7 @@
 //! a page of its own, for a question that is asked now and then; a reader goes through the rows in the order of their time.
 
 use sea_orm_migration::{
-    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, Table, async_trait},
+    prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait},
     schema::{big_integer, string_len, string_len_null, uuid, uuid_null},
 };
 
@@ -35,6 +35,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("audit_event").to_owned()).await
+        manager.drop_table(table::drop(manager, "audit_event")).await
     }
 }

@@ -2,7 +2,7 @@
 //! no longer.
 
 use sea_orm_migration::{
-    prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, Table, async_trait},
+    prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, async_trait},
     schema::{big_integer, string_len, uuid},
 };
 
@@ -24,12 +24,11 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        let expiry =
-            Index::create().name("known_address_expires_at").table("known_address").col("expires_at").to_owned();
-        manager.create_index(expiry).await
+        let index = Index::create().col("expires_at").to_owned();
+        table::create_index(manager, "known_address", "known_address_expires_at", index).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("known_address").to_owned()).await
+        manager.drop_table(table::drop(manager, "known_address")).await
     }
 }

@@ -1,7 +1,11 @@
-//! What every table of ours starts from.
+//! What every table of ours starts from, and steps that can be gone on with.
+//!
+//! MariaDB and MySQL commit each statement that changes the schema by itself: a step whose process is killed stays half done, and
+//! is taken from its beginning by the next one. So there what is made already is left as it is, and what is gone already is no
+//! error. Elsewhere a step is done as a whole or not at all, and either would be a surprise.
 
 use sea_orm_migration::{
-    prelude::{SchemaManager, Table, TableCreateStatement},
+    prelude::{DbErr, Index, IndexCreateStatement, SchemaManager, Table, TableCreateStatement, TableDropStatement},
     sea_orm::DatabaseBackend,
 };
 
@@ -14,9 +18,49 @@ pub(crate) fn create(manager: &SchemaManager<'_>, name: &'static str) -> TableCr
     table.table(name);
     let engine = manager.get_database_backend();
     if engine == DatabaseBackend::MySql {
-        table.character_set("utf8mb4").collate("utf8mb4_bin");
+        table.character_set("utf8mb4").collate("utf8mb4_bin").if_not_exists();
     } else if engine == DatabaseBackend::Sqlite {
         table.extra("WITHOUT ROWID");
     }
     table
+}
+
+/// What takes a table back.
+pub(crate) fn drop(manager: &SchemaManager<'_>, name: &'static str) -> TableDropStatement {
+    let mut table = Table::drop();
+    table.table(name);
+    if goes_on(manager) {
+        table.if_exists();
+    }
+    table
+}
+
+/// Makes an index of this name on this table.
+pub(crate) async fn create_index(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    name: &'static str,
+    mut index: IndexCreateStatement,
+) -> Result<(), DbErr> {
+    if goes_on(manager) && manager.has_index(table, name).await? {
+        return Ok(());
+    }
+    manager.create_index(index.name(name).table(table).to_owned()).await
+}
+
+/// Takes an index back.
+pub(crate) async fn drop_index(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    name: &'static str,
+) -> Result<(), DbErr> {
+    if goes_on(manager) && !manager.has_index(table, name).await? {
+        return Ok(());
+    }
+    manager.drop_index(Index::drop().name(name).table(table).to_owned()).await
+}
+
+/// Whether a step may find itself half done.
+pub(crate) fn goes_on(manager: &SchemaManager<'_>) -> bool {
+    manager.get_database_backend() == DatabaseBackend::MySql
 }

@@ -1,13 +1,24 @@
 //! The schema: up and down on every engine, and every column round trip.
 
-use std::time::Duration;
+use std::{
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
-use daypass::db::{dialect, migrate};
+use daypass::db::{Engine, dialect, migrate};
 use entity::{DigestAlgorithm, Scopes, Timestamp, TokenDigest, token};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::Service;
+use crate::support::{
+    PASSWORD, Service,
+    database::Database,
+    process::{Served, daypass, json_of, run},
+};
 
 #[tokio::test]
 async fn every_step_goes_up_and_down_and_up_again() {
@@ -105,4 +116,106 @@ async fn another_databases_schema_is_not_waited_for() {
     let other = tokio::time::timeout(Duration::from_secs(30), Service::start()).await;
     assert!(other.is_ok());
     unlock_schema(&service, txn).await;
+}
+
+fn migrate_up(folder: &Path, url: &str) -> Command {
+    let mut command = daypass(folder);
+    command.args(["migrate", "up"]).env("DAYPASS_DATABASE_URL", url);
+    command
+}
+
+/// A process that is killed while it changes the schema of a database that is in use leaves nothing that the next one cannot go on
+/// with, and no row is lost.
+#[tokio::test]
+async fn f14_a_schema_whose_making_was_killed_is_finished_by_the_next_one() {
+    let service = Service::start().await;
+    let (folder, db) = (tempfile::tempdir().unwrap(), &service.app.db);
+    let url = service.app.config.database_url.clone();
+    let session = service.session("alice", &["read"]).await;
+    service.fill(2000, 500).await;
+    let rows = token::Entity::find().count(db.reader()).await.unwrap();
+    // As far as where tokens are: what comes later is taken back and made anew, over all of their rows.
+    let later = u32::try_from(migrate::status(db).await.unwrap().len() - 2).unwrap();
+    let (mut killed, mut whole) = (0, Duration::ZERO);
+    for round in 0..10 {
+        migrate::down(db, later).await.unwrap();
+        let mut process = migrate_up(folder.path(), &url).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let began = Instant::now();
+        if round > 0 {
+            thread::sleep(whole * round / 10);
+            drop(process.kill());
+        }
+        let ended = process.wait().unwrap();
+        whole = if round == 0 { began.elapsed() } else { whole };
+        killed += u32::from(ended.signal() == Some(9));
+        let next = run(&mut migrate_up(folder.path(), &url), "");
+        assert!(next.status.success(), "round {round}: {}", String::from_utf8_lossy(&next.stderr));
+        assert!(migrate::status(db).await.unwrap().iter().all(|step| step.applied));
+        assert_eq!(token::Entity::find().count(db.reader()).await.unwrap(), rows);
+        service.replica().await.check(&session).await.is(200);
+    }
+    assert!(killed >= 3, "only {killed} were killed before they were done, in {whole:?} each");
+}
+
+/// Where each statement is committed by itself, a step can be there without being on record, whole or in part.
+#[tokio::test]
+async fn f14_a_step_that_is_half_done_is_finished_where_it_can_be() {
+    let service = Service::start().await;
+    let db = &service.app.db;
+    if db.engine() != Engine::MySql {
+        return;
+    }
+    let sql = async |statement: &str| db.writer().execute_unprepared(statement).await.unwrap();
+    for _ in 0..migrate::status(db).await.unwrap().len() {
+        sql("DELETE FROM seaql_migrations ORDER BY version DESC LIMIT 1").await;
+        migrate::up(db).await.unwrap();
+        migrate::down(db, 1).await.unwrap();
+    }
+    migrate::up(db).await.unwrap();
+    for half in [
+        "DROP INDEX known_address_expires_at ON known_address",
+        "DROP INDEX client_deleted_at ON client",
+        "DROP INDEX maintenance_run_job ON maintenance_run",
+        "ALTER TABLE maintenance_run DROP COLUMN deleted_other",
+        "DROP INDEX token_revoked_at ON token",
+    ] {
+        sql(half).await;
+    }
+    sql("DELETE FROM seaql_migrations").await;
+    migrate::up(db).await.unwrap();
+    service.session("alice", &[]).await;
+    // What took a step back was killed as well.
+    sql("DROP TABLE known_address").await;
+    sql("ALTER TABLE maintenance_run DROP COLUMN deleted_other").await;
+    let all = u32::try_from(migrate::status(db).await.unwrap().len()).unwrap();
+    migrate::down(db, all).await.unwrap();
+    migrate::up(db).await.unwrap();
+    service.session("alice", &[]).await;
+}
+
+/// All of them find a schema, and one first user.
+#[tokio::test]
+async fn f14_twenty_processes_may_start_at_once_on_an_empty_database() {
+    let (database, folder) = (Database::create().await, tempfile::tempdir().unwrap());
+    let (url, folder) = (database.url(), folder.path());
+    thread::scope(|scope| {
+        for number in 0..20 {
+            scope.spawn(move || {
+                if number % 5 > 0 {
+                    let made = run(&mut migrate_up(folder, url), "");
+                    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+                    return;
+                }
+                let folder = tempfile::tempdir().unwrap();
+                let mut command = daypass(folder.path());
+                command.env("DAYPASS_DATABASE_URL", url).env("DAYPASS_ADMIN_PASSWORD", PASSWORD);
+                command.env("DAYPASS_DATABASE__MAX_CONNECTIONS", "4");
+                let served = Served::start(folder.path(), &mut command);
+                let login = json!({ "username": "admin", "password": PASSWORD });
+                let token = json_of(&served.post_json("/v1/login", &login))["token"].as_str().unwrap().to_owned();
+                let users = served.request(&format!("GET /v1/users HTTP/1.1\r\nAuthorization: Bearer {token}"), "");
+                assert_eq!(json_of(&users)["items"].as_array().unwrap().len(), 1, "{users}");
+            });
+        }
+    });
 }

@@ -69,7 +69,8 @@ fn phc_string(params: &Params, salt: &[u8], digest: &[u8]) -> Result<PasswordHas
     Ok(PasswordHash::new(phc.to_string()))
 }
 
-/// Compares a password with a stored hash, at the hash's own cost; tells also whether that is below `wanted`.
+/// Compares a password with a stored hash, at the hash's own cost; tells also whether that is below `wanted`. A wrong password
+/// takes as long for a hash that costs less: else whoever measures would learn that a user is there.
 pub fn verify(
     password: &Password,
     stored: &PasswordHash,
@@ -89,7 +90,21 @@ pub fn verify(
     let digest = compute(password, salt.as_ref(), params, memory).map_err(|_| Unverifiable::Unreadable)?;
     let matches = bool::from(digest.as_slice().ct_eq(expected.as_bytes()));
     let is_cheap = cost.memory_kib < wanted.memory_kib || cost.iterations < wanted.iterations;
+    if is_cheap && !matches {
+        spend_the_rest(password, salt.as_ref(), cost, wanted, memory);
+    }
     Ok((matches, is_cheap))
+}
+
+/// Takes the time by which a hash of `wanted` takes longer than one of `cost`: in as many passes, over so much less memory.
+fn spend_the_rest(password: &Password, salt: &[u8], cost: Cost, wanted: Cost, memory: &mut Memory) {
+    let work = |cost: Cost| u64::from(cost.memory_kib) * u64::from(cost.iterations);
+    let rest = work(wanted).saturating_sub(work(cost)) / u64::from(wanted.iterations);
+    let rest = Cost { memory_kib: u32::try_from(rest).unwrap_or(wanted.memory_kib), ..wanted };
+    // Less than argon2 can do takes no time that could be measured.
+    if let Ok(params) = params(rest, HASH) {
+        drop(compute(password, salt, params, memory));
+    }
 }
 
 fn params(cost: Cost, output: usize) -> Result<Params, argon2::Error> {
@@ -145,6 +160,11 @@ mod tests {
         let stored = stored(&long);
         assert!(matches(&long, &stored));
         assert!(!matches(&"x".repeat(1000), &stored) && !matches(&long[..999], &stored));
+        // What looks the same, composed and decomposed, is not: nothing is normalised (ASVS 6.2.8).
+        assert!(!matches(
+            "caf\u{e9} au lait",
+            &super::hash(&password("cafe\u{301} au lait"), CHEAP, &mut Memory::new()).unwrap()
+        ));
         assert!(!matches("nul\0a", &super::hash(&password("nul\0b"), CHEAP, &mut Memory::new()).unwrap()));
     }
 

@@ -181,6 +181,8 @@ const NO_DIGIT: u8 = u8::MAX;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -227,6 +229,28 @@ mod tests {
             let id = id::new(Timestamp::from_millis(NOW.millis() + ahead));
             let token = TokenSecret::generate("dp", Kind::Session, id).unwrap();
             assert_eq!(read(token.expose()).is_some(), accepted, "{ahead} ms ahead");
+        }
+    }
+
+    /// Were one letter likelier than another, as where a byte is taken modulo 62, its count would stand out.
+    #[test]
+    fn a_hundred_thousand_secrets_are_all_different_and_every_letter_is_as_likely_everywhere() {
+        const MANY: usize = 100_000;
+        let (id, mut seen, mut counts) = (id::new(NOW), HashSet::with_capacity(MANY), [[0_u32; 62]; SECRET]);
+        for _ in 0..MANY {
+            let token = TokenSecret::generate("dp", Kind::Session, id).unwrap();
+            assert_eq!(token.expose().len(), 64);
+            let secret = &token.expose()[64 - CHECKSUM - SECRET..64 - CHECKSUM];
+            for (place, letter) in secret.bytes().enumerate() {
+                counts[place][usize::from(VALUES[usize::from(letter)])] += 1;
+            }
+            assert!(seen.insert(secret.to_owned()), "the same secret came twice");
+        }
+        for (place, counts) in counts.iter().enumerate() {
+            let expected = 100_000.0 / 62.0;
+            let chi_square: f64 = counts.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
+            // With 61 degrees of freedom chance goes beyond 150 once in 10^9 times, and hardly ever below 20.
+            assert!((20.0..150.0).contains(&chi_square), "place {place}: {chi_square:.0} of {counts:?}");
         }
     }
 

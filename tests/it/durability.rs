@@ -81,3 +81,44 @@ fn f1b_on_sqlite_the_log_is_on_the_disk_before_the_answer_is_sent() {
     // That this can be seen at all is shown by what does not promise it.
     assert!(synced_before_the_answer("normal") < CHANGES);
 }
+
+/// F17: a system that gives no random bytes gets no token out of it, and who has one is let in all the same.
+#[test]
+#[ignore = "run tests/run: it needs strace"]
+fn f17_without_random_bytes_no_token_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), daypass(folder.path()).env("DAYPASS_ADMIN_PASSWORD", PASSWORD));
+    let login =
+        || served.post_json("/v1/login", &json!({ "username": "admin", "password": PASSWORD, "refresh": true }));
+    let session = json_of(&login())["token"].as_str().unwrap().to_owned();
+    let ask = |line: &str, body: &str| {
+        let head = format!("{line} HTTP/1.1\r\nAuthorization: {session}\r\nContent-Type: application/json");
+        served.request(&head, body)
+    };
+    let count = || json_of(&ask("GET /v1/tokens?limit=200", ""))["items"].as_array().unwrap().len();
+    let before = count();
+    let mut strace = Command::new("strace")
+        .args(["-f", "-qq", "-e", "inject=getrandom:error=EIO", "-o", "/dev/null", "-p", &served.id().to_string()])
+        .spawn()
+        .unwrap();
+    // It takes a moment to take hold of every thread.
+    let failing = served.until(|| Some(ask("POST /v1/tokens", "{}")).filter(|answer| answer.starts_with("HTTP/1.1 5")));
+    assert!(!failing.contains("dpk_"), "{failing}");
+    let held = count();
+    for (line, body) in [
+        ("POST /v1/tokens", "{}"),
+        ("POST /v1/tokens/current/rotate", "{}"),
+        ("POST /v1/clients", r#"{"name":"x"}"#),
+        ("POST /v1/users", r#"{"username":"x","password":"quiet rivers run deep"}"#),
+    ] {
+        let answer = ask(line, body);
+        assert!(answer.starts_with("HTTP/1.1 5") && !answer.contains("\"dp"), "{line}: {answer}");
+    }
+    assert!(login().starts_with("HTTP/1.1 5"));
+    assert!(ask("GET /v1/check", "").starts_with("HTTP/1.1 200"));
+    assert_eq!(count(), held);
+    Command::new("kill").arg(strace.id().to_string()).status().unwrap();
+    strace.wait().unwrap();
+    assert!(ask("POST /v1/tokens", "{}").starts_with("HTTP/1.1 201"));
+    assert!(held >= before && served.stderr().contains("random"), "{}", served.stderr());
+}

@@ -282,3 +282,23 @@ fn every_json_that_is_answered_has_an_example_with_all_its_members() {
         }
     }
 }
+
+/// RFC 6750 §5.3: what is in a URL ends up in logs and histories.
+#[test]
+fn no_secret_is_a_parameter_of_a_url() {
+    let document = document();
+    for (place, operation) in operations(&document) {
+        for parameter in operation.get("parameters").and_then(Value::as_array).into_iter().flatten() {
+            let (name, wanted) = (parameter["name"].as_str().unwrap(), parameter["in"].as_str().unwrap());
+            let ids = ["token_id", "client_id"];
+            let secret = ["token", "password", "secret", "code", "key", "authorization"];
+            assert!(
+                wanted == "header" || ids.contains(&name) || !secret.iter().any(|word| name.contains(word)),
+                "{place}: {name}"
+            );
+        }
+    }
+    for (name, scheme) in document["components"]["securitySchemes"].as_object().unwrap() {
+        assert!(scheme["type"] == "http" || scheme["in"] == "header", "{name}");
+    }
+}

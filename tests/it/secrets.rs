@@ -1,12 +1,15 @@
 //! No secret stays anywhere: a process is driven through everything it does at the most talkative log level, and then
 //! its output, its metrics and its database files are searched.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::support::process::{Served, daypass, json_of, run};
+use crate::support::{
+    database::Database,
+    process::{Served, daypass, json_of, run},
+};
 
 const FIRST: &str = "canary-admin correct horse battery";
 const SECOND: &str = "canary-alice quiet rivers run deep";
@@ -20,6 +23,7 @@ const WRONG: &str = "canary-wrong password that is wrong";
 struct Session<'a> {
     served: &'a Served,
     folder: &'a Path,
+    database_url: &'a str,
     secrets: Vec<String>,
     answers: String,
 }
@@ -55,6 +59,7 @@ impl Session<'_> {
     fn command(&mut self, arguments: &str, input: &str) -> String {
         let mut command = daypass(self.folder);
         command.env("DAYPASS_LOG__LEVEL", "trace").env("RUST_BACKTRACE", "1");
+        command.env("DAYPASS_DATABASE_URL", self.database_url);
         let output = run(command.args(arguments.split(' ')), input);
         self.answers.push_str(&String::from_utf8_lossy(&output.stderr));
         let printed = String::from_utf8(output.stdout).unwrap();
@@ -238,18 +243,23 @@ fn command_line(session: &mut Session<'_>) {
     session.command("token check", &token);
 }
 
-#[test]
-fn no_secret_is_in_the_output_the_metrics_or_the_database() {
+/// On a server the database is what its own tool makes a copy of.
+#[tokio::test]
+async fn no_secret_is_in_the_output_the_metrics_or_the_database() {
     let folder = tempfile::tempdir().unwrap();
+    let on_server = std::env::var_os("DAYPASS_TEST_DATABASE_URL").is_some();
+    let database = Database::create().await;
+    let database_url = if on_server { database.url() } else { "sqlite://daypass.db" };
     let mut command = daypass(folder.path());
     command
+        .env("DAYPASS_DATABASE_URL", database_url)
         .env("DAYPASS_LIMITS__LOGIN_PER_MINUTE_PER_IP", "0")
         .env("DAYPASS_LIMITS__LOGIN_FAILURES_BEFORE_LOCK", "1000");
     command.env("DAYPASS_OAUTH__PASSWORD_GRANT", "true");
     command.env("DAYPASS_ADMIN_PASSWORD", FIRST).env("DAYPASS_LOG__LEVEL", "trace").env("RUST_BACKTRACE", "1");
     let served = Served::start(folder.path(), &mut command);
     let secrets = [FIRST, SECOND, THIRD, FOURTH, WEAK, WRONG, MISTYPED].map(str::to_owned).to_vec();
-    let mut session = Session { served: &served, folder: folder.path(), secrets, answers: String::new() };
+    let mut session = Session { served: &served, folder: folder.path(), database_url, secrets, answers: String::new() };
     drive(&mut session);
     let Session { secrets, answers, .. } = session;
     // What failed is written behind.
@@ -258,8 +268,14 @@ fn no_secret_is_in_the_output_the_metrics_or_the_database() {
     served.signal("KILL");
     std::fs::write(folder.path().join("refusals"), answers).unwrap();
     assert!(secrets.len() >= 23, "{}", secrets.len());
+    if on_server {
+        let dump = dump(database_url);
+        assert!(dump.windows(5).any(|window| window == b"carol"), "the copy has the users");
+        std::fs::write(folder.path().join("dump"), dump).unwrap();
+    }
     let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    for expected in ["daypass.db", "daypass.db-wal", "stdout", "stderr", "refusals"] {
+    let stored: &[&str] = if on_server { &["dump"] } else { &["daypass.db", "daypass.db-wal"] };
+    for expected in stored.iter().chain(&["stdout", "stderr", "refusals"]) {
         assert!(files.iter().any(|file| file.ends_with(expected)), "{expected} is missing among {files:?}");
     }
     for file in &files {
@@ -267,12 +283,37 @@ fn no_secret_is_in_the_output_the_metrics_or_the_database() {
     }
 }
 
-/// For each secret as it is, and for the part of a token that only its holder knows.
+/// A copy of a server's database, as its own tool makes it.
+fn dump(url: &str) -> Vec<u8> {
+    let url = url::Url::parse(url).unwrap();
+    let mut tool = if url.scheme() == "postgres" {
+        let mut tool = Command::new("sh");
+        tool.args([
+            "-c",
+            "$(command -v pg_dump || ls /usr/lib/postgresql/*/bin/pg_dump | tail -n 1) \"$0\"",
+            url.as_str(),
+        ]);
+        tool
+    } else {
+        let mut tool = Command::new("mariadb-dump");
+        tool.args(["--no-defaults", "--protocol=tcp", "--user=root", "--host=127.0.0.1", "--hex-blob"]);
+        tool.arg(format!("--port={}", url.port().unwrap())).arg(&url.path()[1..]);
+        tool
+    };
+    let output = tool.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// For each secret as it is, or as its bytes are shown, and for the part of a token that only its holder knows.
 fn search(file: &Path, secrets: &[String]) {
     let content = std::fs::read(file).unwrap();
     let holds = |text: &str| content.windows(text.len()).any(|window| window == text.as_bytes());
     for secret in secrets {
-        assert!(!holds(secret), "{} holds a secret", file.display());
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for form in [secret, &hex, &hex.to_uppercase(), &BASE64_STANDARD.encode(secret)] {
+            assert!(!holds(form), "{} holds a secret", file.display());
+        }
         if secret.starts_with("dp") && secret.len() == 64 {
             let random = &secret[26..58];
             assert!(!holds(random) && !holds(&random[..16]), "{} holds the heart of a token", file.display());
@@ -341,4 +382,30 @@ fn what_holds_a_secret_does_not_print_it() {
     }
     let [(_, prints)] = prints_itself!(daypass::api::json::TokenInfo);
     assert!(prints, "the test tells one from the other");
+}
+
+/// What must not be guessed comes from the operating system, by the one crate that asks it, in few places.
+#[test]
+fn what_is_secret_is_drawn_in_few_places() {
+    let mut drawing = Vec::new();
+    let mut folders = vec!["src".to_owned(), "entity/src".to_owned(), "migration/src".to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path().to_str().unwrap().to_owned();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(path);
+            } else if path.ends_with(".rs") {
+                let source = std::fs::read_to_string(&path).unwrap();
+                for other in ["rand::", "fastrand", "OsRng", "thread_rng", "Uuid::new_v4", "RandomState"] {
+                    let found = source.replace("getrandom::", "").contains(other);
+                    assert!(!found, "{path} draws by {other}");
+                }
+                if source.contains("getrandom::fill") {
+                    drawing.push(path);
+                }
+            }
+        }
+    }
+    drawing.sort();
+    assert_eq!(drawing, ["src/account/password/argon2id.rs", "src/account/password/mod.rs", "src/token/secret.rs"]);
 }

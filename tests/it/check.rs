@@ -188,3 +188,46 @@ async fn a_slash_at_the_end_makes_no_difference() {
         assert_eq!(answer.is(200).header("vary"), "Authorization", "{path}");
     }
 }
+
+/// What strangers say a request was, or who they are, changes no answer: not even where a proxy is trusted with addresses.
+#[tokio::test]
+async fn no_header_but_the_credential_changes_an_answer() {
+    for trusted in [vec![], vec!["127.0.0.0/8".parse().unwrap()]] {
+        let service = Service::with(|config| config.trusted_proxies = trusted).await;
+        let token = service.session("alice", &["read"]).await;
+        let id = service.check(&token).await.text_of("id");
+        let mut spoofed: Vec<(&str, String)> = Vec::new();
+        for name in IDENTITY.into_iter().chain(["x_daypass_user_id", "remote_user", "x-auth-user", "x_auth_user"]) {
+            spoofed.push((name, "admin".to_owned()));
+        }
+        for name in ["x-forwarded-uri", "x-original-uri", "x-original-url", "x-rewrite-url", "x-forwarded-prefix"] {
+            spoofed.push((name, "/v1/users?scope=daypass:admin".to_owned()));
+        }
+        for name in ["x-forwarded-method", "x-original-method", "x-http-method-override", "x-method-override"] {
+            spoofed.push((name, "DELETE".to_owned()));
+        }
+        for name in ["x-forwarded-for", "x-real-ip", "forwarded", "x-forwarded-host", "x-forwarded-proto", "host"] {
+            spoofed.push((name, "evil.example".to_owned()));
+        }
+        spoofed.push(("x-access-token", token.clone()));
+        spoofed.push(("cookie", format!("token={token}; session={token}; access_token={token}")));
+        spoofed.push(("proxy-authorization", format!("Bearer {token}")));
+        let told = |answer: Answer| {
+            let mut headers = answer.headers;
+            headers.remove("x-request-id");
+            (answer.status, headers, answer.text)
+        };
+        for path in
+            ["/v1/check", "/v1/check?scope=write", "/v1/me", "/v1/users", "/healthz", &format!("/v1/tokens/{id}")]
+        {
+            for credential in [None, Some(&token)] {
+                let mut headers: Vec<_> =
+                    credential.map(|token| ("authorization", format!("Bearer {token}"))).into_iter().collect();
+                let plain = told(service.send(Method::GET, path, &headers, "").await);
+                headers.extend(spoofed.iter().cloned());
+                assert_eq!(told(service.send(Method::GET, path, &headers, "").await), plain, "{path}");
+            }
+        }
+        service.check(&token).await.is(200);
+    }
+}

@@ -3,10 +3,14 @@
 //! against (F1 to F17).
 
 use std::{
-    fs::OpenOptions,
-    os::unix::fs::FileExt,
+    fs::{OpenOptions, Permissions},
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, sleep},
     time::{Duration, Instant},
 };
@@ -411,6 +415,36 @@ async fn f15_a_file_that_somebody_writes_to_can_be_read_and_is_waited_for() {
     subject.recovers();
 }
 
+/// A copy that somebody makes of it while it is used is whole, and nobody waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f15_backups_that_are_made_all_the_time_disturb_nobody() {
+    if !suite_is_on_sqlite() {
+        return;
+    }
+    let (mut subject, file) = on_a_file();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (until, from) = (Arc::clone(&stop), format!("sqlite://{}", file.display()));
+    let backups = tokio::spawn(async move {
+        let db = one_connection(&from).await.unwrap();
+        let mut made = Vec::new();
+        while !until.load(Ordering::Relaxed) || made.is_empty() {
+            let copy = file.with_extension(format!("{}.copy", made.len()));
+            db.execute_unprepared(&format!("VACUUM INTO '{}'", copy.display())).await.unwrap();
+            made.push(copy);
+        }
+        made
+    });
+    for _ in 0..100 {
+        assert_eq!(subject.issue(), 201, "{}", subject.served.stderr());
+        assert_eq!(subject.revoke(), 204);
+    }
+    assert!(subject.tells_the_truth());
+    stop.store(true, Ordering::Relaxed);
+    for copy in backups.await.unwrap() {
+        is_whole(&copy).await;
+    }
+}
+
 #[test]
 fn f16_a_file_that_is_no_database_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -424,6 +458,58 @@ fn f16_a_file_that_is_no_database_is_refused_and_left_as_it_is() {
     let missing = run(&mut command(folder.path(), "sqlite://nowhere/daypass.db"), "");
     let why = String::from_utf8(missing.stderr).unwrap();
     assert!(missing.status.code() == Some(1) && why.contains("cannot create nowhere/daypass.db"), "{why}");
+}
+
+/// Somebody who may read the file and nothing else finds out at the start, and not when the first token is to be issued.
+#[test]
+fn f16_a_file_that_may_only_be_read_is_refused() {
+    if !suite_is_on_sqlite() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("daypass.db");
+    assert!(run(command(folder.path(), "sqlite://daypass.db").args(["migrate", "up"]), "").status.success());
+    let before = std::fs::read(&file).unwrap();
+    for (path, mode) in [(file.as_path(), 0o444), (folder.path(), 0o555)] {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    // Root may write to everything: it has to be somebody else.
+    let program = command(folder.path(), "sqlite://daypass.db");
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let mut as_other = Command::new(if is_root { "setpriv" } else { "env" });
+    if is_root {
+        as_other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    }
+    as_other.arg(program.get_program()).current_dir(folder.path()).env_clear();
+    as_other
+        .envs(program.get_envs().filter_map(|(key, value)| Some((key, value?))))
+        .env("DAYPASS_LISTEN", "127.0.0.1:0");
+    let refused = run(&mut as_other, "");
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{why}");
+    assert!(why.contains("readonly") || why.contains("read-only") || why.contains("unable to open"), "{why}");
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    assert!(std::fs::read(&file).unwrap() == before, "nothing was changed");
+}
+
+/// Of a database that is somebody else's, nothing is touched: where a table of ours would be in the way of one of theirs, nothing
+/// is made at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f16_a_database_of_another_program_is_refused_and_left_as_it_is() {
+    if !suite_is_on_sqlite() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("daypass.db");
+    let theirs = one_connection(&format!("sqlite://{}?mode=rwc", file.display())).await.unwrap();
+    theirs.execute_unprepared("CREATE TABLE token (theirs TEXT); INSERT INTO token VALUES ('theirs')").await.unwrap();
+    let refused = run(&mut command(folder.path(), "sqlite://daypass.db"), "");
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{why}");
+    assert!(why.contains("table \"token\" already exists"), "{why}");
+    let tables = Statement::from_string(theirs.get_database_backend(), "SELECT group_concat(name) FROM sqlite_schema");
+    let tables: String = theirs.query_one_raw(tables).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+    assert_eq!(tables, "token");
 }
 
 /// What is written to a file that has no name any more is lost with the process.

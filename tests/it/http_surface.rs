@@ -2,6 +2,7 @@
 //! one is answered all the same. Faults F10 and F17, bug 19.
 
 use std::{
+    collections::BTreeSet,
     io::{ErrorKind, Read, Write},
     path::Path,
     process::Command,
@@ -502,4 +503,101 @@ fn what_was_refused_is_not_repeated() {
     assert_eq!(answers.matches("HTTP/1.1 4").count(), 5, "{answers}");
     assert!(!answers.contains("hunter2") && !served.stderr().contains("hunter2"), "{answers}{}", served.stderr());
     is_up(&served);
+}
+
+/// Names, methods, paths and tokens that nobody has are many: none is a label of a metric, or a series of its own.
+#[test]
+fn ten_thousand_names_add_nothing_to_the_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = start(folder.path());
+    let ask = |number: u32| {
+        let post = |path: &str, media_type: &str, body: &str| {
+            let length = body.len();
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n{body}"
+            )
+        };
+        let get = |head: &str| format!("{head}\r\nHost: x\r\n\r\n");
+        match number % 8 {
+            0 | 1 => post("/v1/login", "application/json", &format!(r#"{{"username":"u{number}","password":"x"}}"#)),
+            2 => get(&format!("GET /p{number}/x HTTP/1.1")),
+            3 => get(&format!("GET /v1/tokens/t{number} HTTP/1.1")),
+            4 => {
+                get(&format!("GET /v1/check/c{number}?scope=s{number} HTTP/1.1\r\nAuthorization: Bearer dps_{number}"))
+            }
+            5 => get(&format!("M{number} /healthz HTTP/1.1")),
+            6 => {
+                let form = format!("grant_type=g{number}&client_id=i{number}&client_secret=x&token=y");
+                post("/oauth/token", "application/x-www-form-urlencoded", &form)
+            }
+            _ => get(&format!("GET /v1/clients/k{number} HTTP/1.1\r\nX-Request-Id: r{number}")),
+        }
+    };
+    let mut numbers = 0..;
+    let mut many = |count: usize| {
+        for _ in 0..count / 100 {
+            let requests: String = numbers.by_ref().take(99).map(ask).collect();
+            let (answers, _) =
+                answer_to(&served, requests + "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            assert_eq!(answers.matches("HTTP/1.1 ").count(), 100, "{answers}");
+            assert_eq!(answers.matches("HTTP/1.1 5").count(), 0, "{answers}");
+        }
+    };
+    let series = || -> BTreeSet<String> {
+        let metrics = served.request("GET /metrics HTTP/1.1", "");
+        let lines = metrics.lines().filter(|line| line.starts_with("daypass_"));
+        lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    };
+    many(800);
+    // What maintenance tells comes within seconds of the start.
+    let before = served.until(|| {
+        let (one, other) = (series(), series());
+        let whole = one.iter().any(|line| line.starts_with("daypass_purge_backlog"));
+        (whole && one == other).then_some(one)
+    });
+    many(10_000);
+    let new: Vec<_> = series().difference(&before).filter(|line| !line.contains("task=")).cloned().collect();
+    assert_eq!(new, Vec::<String>::new());
+}
+
+/// A line of the log is one event, whatever anybody sends: neither the ends of lines nor what terminals obey get into it.
+#[test]
+fn nobody_writes_a_line_of_the_log() {
+    for format in ["json", "text"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = daypass(folder.path());
+        command.env("DAYPASS_LOG__LEVEL", "trace").env("DAYPASS_LOG__FORMAT", format);
+        let served = Served::start(folder.path(), command.env("DAYPASS_ADMIN_PASSWORD", PASSWORD));
+        let evil = "x\r\n2026-11-26T00:00:00Z forged\n\u{1b}[31mforged\u{85}\u{2028}forged";
+        for _ in 0..6 {
+            served.post_json("/v1/login", &json!({ "username": evil, "password": evil }));
+        }
+        let login = json_of(&served.post_json("/v1/login", &json!({ "username": "admin", "password": PASSWORD })));
+        let bearer = format!("Authorization: Bearer {}", login["token"].as_str().unwrap());
+        for (path, body) in [
+            ("/v1/tokens", json!({ "name": evil })),
+            ("/v1/users", json!({ "username": evil, "password": PASSWORD })),
+            ("/v1/clients", json!({ "name": evil })),
+            ("/v1/tokens", json!({ "user": evil })),
+        ] {
+            let head = format!("POST {path} HTTP/1.1\r\nContent-Type: application/json\r\n{bearer}");
+            let answer = served.request(&head, &body.to_string());
+            assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
+        }
+        for line in [
+            "GET /%0d%0aforged%1b%5b31m HTTP/1.1",
+            "GET /v1/check?scope=%0d%0aforged HTTP/1.1",
+            "GET /healthz HTTP/1.1\r\nX-Request-Id: forged\tforged",
+            "GET /healthz HTTP/1.1\r\nX-Forwarded-For: forged\tforged",
+            "GET /v1/audit?event=%0aforged HTTP/1.1",
+        ] {
+            served.request(&format!("{line}\r\n{bearer}"), "");
+        }
+        served.until(|| served.stderr().contains("login_failed").then_some(()));
+        let seen = served.stderr();
+        assert!(!seen.contains("forged") && !seen.contains('\u{1b}'), "{format}: {seen}");
+        let is_event = |line: &str| if format == "json" { line.starts_with('{') } else { line.starts_with("20") };
+        let odd: Vec<_> = seen.lines().filter(|line| !is_event(line)).collect();
+        assert_eq!(odd, Vec::<&str>::new(), "{format}");
+    }
 }

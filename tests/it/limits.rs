@@ -268,3 +268,15 @@ async fn a_429_names_its_limit_and_when_it_ends() {
     let unlimited = service.login("d", json!({})).await;
     assert_eq!((unlimited.status.as_u16(), unlimited.header("ratelimit")), (401, ""), "what is left is for nobody");
 }
+
+/// Who is no proxy of ours says where they are in vain: all their attempts are counted as one address's.
+#[tokio::test]
+async fn an_address_that_a_stranger_makes_up_is_not_believed() {
+    let service = Service::with(|config| config.limits.login_per_minute_per_ip = 3).await;
+    service.user("alice", &[]).await;
+    for number in 0..3 {
+        service.login_from(&format!("192.0.2.{number}"), "alice", PASSWORD).await.is(200);
+    }
+    service.login_from("192.0.2.3", "alice", PASSWORD).await.is_problem(429);
+    service.login("alice", json!({})).await.is_problem(429);
+}

@@ -68,6 +68,42 @@ async fn look_alikes_and_control_characters_are_no_names() {
     service.post("/v1/users", Some(&admin), json!({ "username": "a.b_c@d+e-1", "password": PASSWORD })).await.is(201);
 }
 
+/// Which name is whose is decided by Daypass, and not by how a database compares letters.
+#[tokio::test]
+async fn no_name_that_only_looks_like_anothers_is_theirs() {
+    let service = Service::start().await;
+    let admin = service.admin().await;
+    service.user("alice.iris-kai@example", &[]).await;
+    let strangers = [
+        "al\u{131}ce.iris-kai@example",
+        "AL\u{130}CE.IRIS-KAI@EXAMPLE",
+        "\u{ff41}lice.iris-kai@example",
+        "\u{430}lice.iris-kai@example",
+        "alic\u{e9}.iris-kai@example",
+        "alice\u{301}.iris-kai@example",
+        "a\u{200b}lice.iris-kai@example",
+        "alice.iri\u{17f}-kai@example",
+        "alice.iris-\u{212a}ai@example",
+        "alice.iris-kai@example ",
+        " alice.iris-kai@example",
+        "alice.iris-kai@example\0",
+        "alice.iris-kai@exampl_",
+        "alice.iris-kai@exampl%",
+    ];
+    for name in strangers {
+        service.login(name, json!({})).await.is_problem(401);
+        assert_eq!(service.issue(&admin, json!({ "user": name })).await.is(422).json()["errors"][0]["field"], "user");
+        let mut path = url::Url::parse("x:/v1/tokens").unwrap();
+        path.query_pairs_mut().append_pair("user", name);
+        assert_eq!(service.get(&path.as_str()[2..], Some(&admin)).await.is(200).member("items"), json!([]), "{name:?}");
+    }
+    // Nor do failures under such names count against anybody.
+    for name in strangers.iter().chain(&strangers) {
+        service.login(name, json!({ "password": "wrong" })).await;
+    }
+    service.login("ALICE.Iris-KAI@example", json!({})).await.is(200);
+}
+
 #[tokio::test]
 async fn disabling_and_an_administrators_new_password_end_every_token() {
     let service = Service::start().await;

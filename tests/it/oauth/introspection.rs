@@ -299,3 +299,23 @@ async fn what_is_remembered_is_forgotten_when_it_ends() {
     let body = encoded(&[("token", &session)]);
     service.oauth_raw("/oauth/introspect", &[client.basic()], body).await.is(200);
 }
+
+/// RFC 9700 §4.15: whatever a client calls itself, nobody takes it for a user.
+#[tokio::test]
+async fn a_client_that_is_called_like_a_user_is_not_taken_for_one() {
+    let (service, server) = start().await;
+    let admin = service.admin().await;
+    let alice = service.login("admin", json!({})).await.json()["user"]["id"].as_str().unwrap().to_owned();
+    for name in [alice.as_str(), "admin"] {
+        let made = service.post("/v1/clients", Some(&admin), json!({ "name": name, "scopes": ["read"] })).await;
+        let client = Client { id: made.is(201).text_of("client_id"), secret: made.text_of("client_secret") };
+        let token = service.client_credentials(&client).await;
+        let told = service.introspect(&server, &token).await.json();
+        assert_eq!((&told["sub"], &told["client_id"]), (&json!(client.id), &json!(client.id)));
+        assert_eq!((told.get("username"), &told["kind"]), (None, &json!("client")));
+        let checked = service.check(&token).await;
+        let identity = ["remote-user", "x-daypass-user-id"].map(|header| checked.is(200).header(header));
+        assert_eq!(identity, ["", ""]);
+        assert!(client.id != alice && client.id.len() == 22);
+    }
+}

@@ -76,6 +76,26 @@ async fn te4_an_unknown_grant_is_unsupported_and_one_that_a_client_may_not_use_i
     service.password_grant(&other, "alice").await.is_error(400, "unauthorized_client");
 }
 
+/// Each client may use the grants that it was given and no other, whichever they are.
+#[tokio::test]
+async fn te4_every_client_has_the_grants_that_it_was_given_and_no_other() {
+    let service = Service::with_every_grant().await;
+    service.user("alice", &["read"]).await;
+    for which in 0..8 {
+        let given: Vec<_> = (0..3).filter(|at| which >> at & 1 == 1).map(|at| Grant::ALL[at]).collect();
+        let client = service.client_with(&["read"], &given).await;
+        for grant in Grant::ALL {
+            let answer = match grant {
+                Grant::ClientCredentials => service.token(&client, &CREDENTIALS).await,
+                Grant::Password => service.password_grant(&client, "alice").await,
+                Grant::RefreshToken => service.refresh_as(&client, "dpr_0").await,
+            };
+            let refused = answer.status == 400 && answer.member("error") == "unauthorized_client";
+            assert_eq!(refused, !given.contains(&grant), "{given:?} {grant:?}: {answer:?}");
+        }
+    }
+}
+
 /// Every character as `%XX`: more than any client does.
 fn percent(text: &str) -> String {
     text.bytes().flat_map(|byte| ['%', digit(byte >> 4), digit(byte & 15)]).collect()

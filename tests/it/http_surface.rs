@@ -225,6 +225,8 @@ fn bodies_that_are_large_in_another_way_are_refused() {
         served.request(&format!("POST {path} HTTP/1.1\r\nContent-Type: {kind}"), body)
     };
     let parameters = (0..10_000).map(|number| format!("{number:x}&")).collect::<Vec<_>>().concat();
+    is_up(&served);
+    let before = served.resident_kib();
     for path in ["/v1/login", "/api/login/", "/api-token-auth/", "/custom_login/", "/api/auth/login/"] {
         for deep in
             [format!("{{\"username\":{}", "[".repeat(60_000)), format!("{{\"username\":{}", "{\"a\":".repeat(12_000))]
@@ -234,8 +236,17 @@ fn bodies_that_are_large_in_another_way_are_refused() {
         }
         let answer = post(path, "application/x-www-form-urlencoded", &parameters);
         assert!(answer.starts_with("HTTP/1.1 400"), "{path}: {answer}");
+        // A form of 200 MB, in pieces that say nothing of what is to come: it is not read to its end.
+        let piece = format!("10000\r\n{}\r\n", "x".repeat(64 * 1024));
+        let mut stream = served.connect();
+        let head = "Host: x\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked";
+        stream.write_all(format!("POST {path} HTTP/1.1\r\n{head}\r\n\r\n").as_bytes()).unwrap();
+        let sent = (0..3200).take_while(|_| stream.write_all(piece.as_bytes()).is_ok()).count();
+        assert!(sent < 320, "{path}: it read {sent} pieces");
         is_up(&served);
     }
+    let most = before + 32 * 1024;
+    assert!(served.resident_kib() < most, "from {before} KiB to {} KiB", served.resident_kib());
 }
 
 #[test]

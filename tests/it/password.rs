@@ -86,5 +86,7 @@ async fn a_hash_is_made_anew_when_the_cost_was_raised() {
     let wanted = daypass::token::issue::Wanted::default();
     daypass::account::login::login(&dearer, &from, credentials, wanted, false, service.now()).await.unwrap();
     assert!(stored().await.starts_with("$argon2id$v=19$m=8,t=3,p=1$"));
+    let unless_told = daypass::config::Config::default().passwords;
+    assert_eq!((unless_told.memory_kib, unless_told.iterations, unless_told.parallelism), (19_456, 2, 1));
     service.login("alice", json!({})).await.is(200);
 }

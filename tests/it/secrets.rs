@@ -310,7 +310,7 @@ fn search(file: &Path, secrets: &[String]) {
     let content = std::fs::read(file).unwrap();
     let holds = |text: &str| content.windows(text.len()).any(|window| window == text.as_bytes());
     for secret in secrets {
-        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = secret.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         for form in [secret, &hex, &hex.to_uppercase(), &BASE64_STANDARD.encode(secret)] {
             assert!(!holds(form), "{} holds a secret", file.display());
         }
@@ -394,7 +394,7 @@ fn what_is_secret_is_drawn_in_few_places() {
             let path = entry.path().to_str().unwrap().to_owned();
             if entry.file_type().unwrap().is_dir() {
                 folders.push(path);
-            } else if path.ends_with(".rs") {
+            } else if entry.path().extension().is_some_and(|extension| extension == "rs") {
                 let source = std::fs::read_to_string(&path).unwrap();
                 for other in ["rand::", "fastrand", "OsRng", "thread_rng", "Uuid::new_v4", "RandomState"] {
                     let found = source.replace("getrandom::", "").contains(other);

@@ -14,6 +14,7 @@ mod connections;
 mod crash;
 mod django;
 mod durability;
+mod every_route;
 mod expiry;
 mod faults;
 mod flood;

@@ -4,6 +4,7 @@ use std::{fmt::Display, net::Ipv6Addr, ops::RangeInclusive, time::Duration};
 
 use super::{
     Check, Config, Database, KindPolicy, Limits, Maintenance, Passwords, Tls, Tokens,
+    database_url::has_hidden_password,
     schedule::Schedule,
     units::{duration_text, size_text},
 };
@@ -77,7 +78,7 @@ fn database_url(url: &str) -> Verdict {
         "a URL that begins with sqlite:, postgres://, postgresql://, mysql:// or mariadb://",
     )?;
     // What `daypass config` prints may become a file; connecting with three stars as the password explains nothing.
-    require(!url.contains(":***@"), key, "the whole URL: *** is only printed in place of the password")
+    require(!has_hidden_password(url), key, "the whole URL: *** is only printed in place of the password")
 }
 
 fn database(database: &Database) -> Verdict {
@@ -237,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_hidden_password_is_no_password() {
-        refuses("database_url", &["'postgres://u:***@h/d'"]);
+        refuses("database_url", &["'postgres://u:***@h/d'", "'postgres://h/d?password=***'", "'postgres://h:***'"]);
+        allows("database_url", &["'postgres://u:***x@h/d'", "'sqlite://***.db'"]);
     }
 
     #[test]

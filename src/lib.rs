@@ -26,7 +26,8 @@
 //! each thing that is done with a token. [`account`] is people and passwords, [`client`] programs that have credentials of
 //! their own, [`maintenance`] the purge, [`db`] the three databases. [`server`] takes connections; [`api`] is HTTP, with the
 //! operations listed in [`api::openapi`] and the pages in [`api::pages`]; [`cli`] is the command line. [`app::App`] holds what
-//! a request needs; [`clock`] is the only place that reads the time, [`token::secret`] the only one that makes tokens.
+//! a request needs; [`clock`] is the only place that reads the time, [`token::secret`] the only one that makes tokens. What has to
+//! hold of any input whatever is in `fuzzing`, which only tests and the targets of fuzz/ are built with.
 
 pub mod account;
 pub mod api;
@@ -38,6 +39,9 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 pub mod id;
 pub mod maintenance;

@@ -94,11 +94,21 @@ fn printable(path: &Path) -> String {
     path.display().to_string().replace(char::is_control, "?")
 }
 
+/// As [`load`], with the file's text and without flags.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn from_text(
+    file: &str,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let mut layers = Layers::defaults()?;
+    layers.file(FILE, file)?;
+    layers.environment(environment)?;
+    finish(layers)
+}
+
 #[cfg(test)]
 pub(super) fn from_file(text: &str) -> Result<Loaded, ConfigError> {
-    let mut layers = Layers::defaults()?;
-    layers.file("daypass.toml", text)?;
-    finish(layers)
+    from_text(text, std::iter::empty())
 }
 
 impl Loaded {

@@ -32,6 +32,8 @@ use serde::{Deserialize, Serialize};
 
 pub use database_url::without_password;
 pub use error::{ConfigError, Source};
+#[cfg(any(test, fuzzing))]
+pub(crate) use load::from_text;
 pub use load::{Loaded, environment, load};
 
 /// Everything that can be set.

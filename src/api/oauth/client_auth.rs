@@ -41,13 +41,13 @@ pub async fn client<T>(
 }
 
 /// Id and secret as they stand in the header.
-struct Basic {
-    id: Zeroizing<String>,
-    secret: Zeroizing<String>,
+pub(crate) struct Basic {
+    pub(crate) id: Zeroizing<String>,
+    pub(crate) secret: Zeroizing<String>,
 }
 
 /// HTTP Basic, if the request has it; the id ends at the first colon.
-fn basic(headers: &HeaderMap) -> Result<Option<Basic>, Refused> {
+pub(crate) fn basic(headers: &HeaderMap) -> Result<Option<Basic>, Refused> {
     let mut fields = headers.get_all(header::AUTHORIZATION).iter();
     let Some(field) = fields.next() else { return Ok(None) };
     if fields.next().is_some() {

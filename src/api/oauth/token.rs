@@ -131,7 +131,7 @@ fn grant_type(app: &App, name: &str) -> Result<Grant, Refused> {
 }
 
 /// Scopes as RFC 6749 §3.3 writes them: one space between two, and nowhere else.
-fn scopes(text: &str) -> Result<Scopes, Refused> {
+pub(crate) fn scopes(text: &str) -> Result<Scopes, Refused> {
     Scopes::collect(text.split(' ')).map_err(|_| Refused::invalid_scope())
 }
 

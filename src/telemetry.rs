@@ -146,6 +146,14 @@ pub fn checked(status: StatusCode, took: Duration) {
     }
 }
 
+/// How much checks remember: see [`crate::token::checker`].
+pub fn remembered(tokens: usize, refusals: usize) {
+    for (of, entries) in [("tokens", tokens), ("refusals", refusals)] {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+        metrics::gauge!("daypass_check_cache_entries", "of" => of).set(entries as f64);
+    }
+}
+
 /// A certificate is served that ends then.
 pub fn certificate(ends: Timestamp) {
     metrics::gauge!("daypass_tls_certificate_not_after_timestamp_seconds").set(seconds(ends.millis()));

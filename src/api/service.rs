@@ -112,7 +112,8 @@ impl ServiceApi {
 
     /// Metrics for Prometheus
     #[oai(path = "/metrics", method = "get", operation_id = "getMetrics")]
-    async fn metrics(&self) -> Result<PlainText<String>, ApiError> {
+    async fn metrics(&self, app: Data<&Arc<App>>) -> Result<PlainText<String>, ApiError> {
+        telemetry::remembered(app.checker.len(), app.checker.refusals());
         let metrics = telemetry::render();
         Ok(PlainText(metrics.ok_or_else(|| Error::Internal("nothing is counted in this process".to_owned()))?))
     }

@@ -101,6 +101,11 @@ impl Checker {
         self.known.len()
     }
 
+    /// How many refusals are remembered.
+    pub fn refusals(&self) -> usize {
+        self.refused.len()
+    }
+
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()

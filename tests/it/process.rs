@@ -7,14 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daypass::clock::Clock;
+use daypass::{clock::Clock, token::secret::TokenSecret};
 use entity::{
     maintenance_run,
     maintenance_run::{Outcome, Trigger},
-    token,
+    token::{self, Kind},
 };
 use sea_orm::{ColumnTrait, Database as Connect, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{
     PASSWORD,
@@ -359,6 +360,22 @@ fn maintenance_is_told_by_metrics() {
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
+}
+
+#[test]
+fn what_checks_remember_is_told_by_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), daypass(folder.path()).env("DAYPASS_ADMIN_PASSWORD", PASSWORD));
+    let login = json_of(&served.post_json("/v1/login", &json!({ "username": "admin", "password": PASSWORD })));
+    let unknown = TokenSecret::generate("dp", Kind::Session, Uuid::from_u128(1)).unwrap();
+    served.until(|| {
+        for token in [login["token"].as_str().unwrap(), unknown.expose()] {
+            served.request(&format!("GET /v1/check HTTP/1.1\r\nAuthorization: Bearer {token}"), "");
+        }
+        let metrics = served.request("GET /metrics HTTP/1.1", "");
+        let told = |of| metrics.contains(&format!("daypass_check_cache_entries{{of=\"{of}\"}} 1\n"));
+        (told("tokens") && told("refusals")).then_some(())
+    });
 }
 
 /// What was measured is kept sample by sample until then, and nobody need ever ask for the metrics.

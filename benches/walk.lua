@@ -2,7 +2,7 @@
 --
 --     wrk ... -s walk.lua URL -- FILE THREADS [once]
 --
--- With `once` a thread stops at the end of its slice instead of starting over.
+-- With `once` a thread stops at the end of its slice instead of starting over, and says so: wrk itself waits until its time is over.
 
 local threads_made = 0
 
@@ -30,6 +30,9 @@ function request()
     if position > #own then
         if once then
             wrk.thread:stop()
+            io.write("WALKED\n")
+            io.flush()
+            once = false
         end
         position = 1
     end

@@ -86,8 +86,15 @@ impl Pool {
     }
 
     /// Begins a transaction. Its statements are not limited in time: see [`Pool::in_time`].
+    ///
+    /// To its own end, also where nobody waits for that any more: `sqlx` does not know that a transaction is open whose `BEGIN` was
+    /// not awaited, and whoever got the connection next would write into it, and hear that it is written.
     pub async fn begin(&self, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
-        self.ask(|connections| async move { connections.begin_with_options(options).await }).await
+        self.ask(|connections| async move {
+            let beginning = tokio::spawn(async move { connections.begin_with_options(options).await });
+            beginning.await.map_err(|error| failed(&error.to_string()))?
+        })
+        .await
     }
 
     /// Carries out something on these connections, unless it takes too long or they are given up meanwhile.

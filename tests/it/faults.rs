@@ -247,6 +247,32 @@ async fn f3_a_slow_database_makes_answers_late_or_503_and_never_wrong() {
     subject.recovers();
 }
 
+/// The way back of a `BEGIN` that nobody waits for any more: whoever gets that connection next must not write into a transaction
+/// of which nobody knows, and be told that it is written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f3_a_transaction_that_began_too_late_is_not_left_open() {
+    let Some((proxy, url)) = behind_a_proxy().await else { return };
+    let second = Duration::from_secs(1);
+    let settings = daypass::config::Database {
+        max_connections: 1,
+        acquire_timeout: second,
+        statement_timeout: second,
+        ..daypass::config::Database::default()
+    };
+    let db = daypass::db::Db::open(&url, &settings).await.unwrap();
+    let other = one_connection(&url).await.unwrap();
+    db.writer().execute_unprepared("CREATE TABLE probe (n INT)").await.unwrap();
+    // A connection is looked at before it goes back.
+    tokio::time::sleep(second).await;
+    proxy.set(Way::Slow(db.deadline() + second));
+    db.begin().await.expect_err("it is too slow");
+    proxy.set(Way::Pass);
+    tokio::time::sleep(2 * second).await;
+    db.writer().execute_unprepared("INSERT INTO probe VALUES (1)").await.unwrap();
+    let rows = other.query_all_raw(Statement::from_string(other.get_database_backend(), "SELECT n FROM probe"));
+    assert_eq!(rows.await.unwrap().len(), 1, "what was acknowledged is there for everybody");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f2_a_database_that_is_killed_or_stopped_loses_nothing_that_was_acknowledged() {
     let Some(server) = Server::start() else { return };

@@ -1,6 +1,6 @@
 //! Points at which a test holds whoever comes by, so that what happens at the same moment happens in an order that it chooses.
 //!
-//! They are in debug builds only: in a release build [`pause!`] is nothing at all, and [`Pauses`] an empty value. Each database
+//! They are in debug builds only: in a release build `pause!` is nothing at all, and [`Pauses`] an empty value. Each database
 //! that is opened has its own, so that tests which run side by side do not hold each other's.
 
 use std::fmt;

@@ -16,7 +16,7 @@ use crate::{
     db::Db,
     error::Storage,
     maintenance::{schedule::BadSchedule, state::Maintenance},
-    token::{at_once::Issues, checker::Checker},
+    token::{at_once::Issuing, checker::Checker},
 };
 
 /// The service's state, shared by every request and every job.
@@ -31,7 +31,7 @@ pub struct App {
     /// What checks remember.
     pub checker: Checker,
     /// Tokens that are about to be made.
-    pub issues: Issues,
+    pub issuing: Issuing,
     /// The threads that hash passwords.
     pub hasher: Hasher,
     /// Who is trying to log in.
@@ -81,7 +81,7 @@ impl App {
             parallelism: passwords.parallelism,
         };
         let hasher = Hasher::start(cost, passwords.concurrency)?;
-        let (checker, issues) = (Checker::new(&config.check, &db, &clock), Issues::start(&db));
+        let (checker, issuing) = (Checker::new(&config.check, &db, &clock), Issuing::start(&db));
         let (turns, failures) = (Turns::default(), Failures::default());
         let (stopping, replica) = (AtomicBool::new(false), replica_name());
         Ok(Arc::new(Self {
@@ -89,7 +89,7 @@ impl App {
             clock,
             db,
             checker,
-            issues,
+            issuing,
             hasher,
             turns,
             failures,

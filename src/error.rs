@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx::error::DatabaseError};
+use sea_orm::{
+    DbErr, RuntimeErr, SqlErr,
+    sqlx::error::{DatabaseError, ErrorKind},
+};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -110,9 +113,8 @@ impl Storage {
         self.conflict
     }
 
-    /// Whether the database refused what was to be written in a row, by its value or a constraint: of another row it might
-    /// take it.
-    pub fn is_about_a_row(&self) -> bool {
+    /// Whether the database refused a row, which a constraint forbids (one that somebody added, say): it may take others.
+    pub(crate) fn is_about_a_row(&self) -> bool {
         self.about_a_row
     }
 }
@@ -129,19 +131,18 @@ pub fn is_busy(error: &DbErr) -> bool {
 }
 
 fn is_about_a_row(error: &DbErr) -> bool {
-    let code = code(error).unwrap_or_default();
-    match code.parse::<u16>() {
-        // `SQLite` tells what kind of constraint in the upper byte.
-        Ok(code) if code < 10_000 => code & 0xFF == 19,
-        Ok(_) | Err(_) => code.starts_with("22") || code.starts_with("23"),
-    }
+    database_error(error).is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
 }
 
 fn code(error: &DbErr) -> Option<Cow<'_, str>> {
+    database_error(error).and_then(DatabaseError::code)
+}
+
+fn database_error(error: &DbErr) -> Option<&dyn DatabaseError> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return None;
     };
-    error.as_database_error().and_then(DatabaseError::code)
+    error.as_database_error()
 }
 
 impl From<DbErr> for Storage {

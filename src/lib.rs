@@ -19,7 +19,7 @@
 //! Whatever changes a token goes through [`write()`](write::write), which tells those who remember it; what is remembered is
 //! in [`token::checker`] (what is not, its reads ask for, many at a time), and how changes elsewhere are seen in
 //! [`token::changes`]. These three hold on to the `App` that holds the checker, and so does [`token::at_once`], which has those
-//! wait there who can be given a token by one statement. Whoever writes says who does it ([`audit::Actor`]), and what is done is
+//! wait there for whom the same statement can make a token. Whoever writes says who does it ([`audit::Actor`]), and what is done is
 //! put on record by the same transaction ([`audit`]).
 //!
 //! Start with the `entity` crate (what a row is, and [`entity::expiry`]: when a token works), then [`token`]: a file for

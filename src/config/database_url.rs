@@ -39,24 +39,25 @@ fn ends_in_secret_value(text: &str) -> bool {
     last.split('?').any(|pair| pair.split_once('=').is_some_and(|(name, _)| is_secret(name)))
 }
 
-/// `PostgreSQL` takes `?password=` too.
+/// `PostgreSQL` takes `?password=` too. Any `&` begins a parameter here: the `?` may have gone with what was before an `@`.
 fn without_secret_parameters(url: &str) -> String {
-    let Some((before, query)) = url.split_once('?') else { return url.to_owned() };
-    let pairs: Vec<String> = query.split('&').map(without_secret_value).collect();
-    format!("{before}?{}", pairs.join("&"))
+    url.split('&').map(without_secret_value).collect::<Vec<_>>().join("&")
 }
 
+/// A value goes up to the `&`, whatever is in it.
 fn without_secret_value(pair: &str) -> String {
-    match pair.split_once('=') {
-        Some((name, _)) if is_secret(name) => format!("{name}=***"),
-        _ => pair.to_owned(),
+    let names = std::iter::once(0).chain(pair.match_indices('?').map(|(at, _)| at + 1));
+    let ends = names.filter_map(|start| Some((start, start + pair[start..].find('=')?)));
+    match ends.into_iter().find(|(start, end)| is_secret(&pair[*start..*end])) {
+        Some((_, end)) => format!("{}=***", &pair[..end]),
+        None => pair.to_owned(),
     }
 }
 
 /// Whether a parameter of this name, which may be encoded, holds a password.
 fn is_secret(name: &str) -> bool {
     let decoded: String = form_urlencoded::parse(name.as_bytes()).map(|(name, _)| name).collect();
-    let lower = decoded.to_ascii_lowercase();
+    let lower = decoded.replace(char::is_control, "").to_ascii_lowercase();
     ["password", "passwd", "pwd", "secret"].iter().any(|word| lower.contains(word))
 }
 
@@ -93,6 +94,10 @@ mod tests {
             ("postgres://h/d?p%61ssword=p", "postgres://h/d?p%61ssword=***"),
             ("postgres://u:a@b?password=c@h/d", "postgres://u:***"),
             ("postgres://h:1/d?password=p@q&sslmode=x", "postgres://h:***&sslmode=x"),
+            ("postgres://h:1/d?user=me@srv&password=p", "postgres://h:***@srv&password=***"),
+            ("postgres://u:p@h/d?application_name=a@b&password=p", "postgres://u:***@b&password=***"),
+            ("postgres://h/d?password=p?q=r&sslmode=x", "postgres://h/d?password=***&sslmode=x"),
+            ("postgres://h/d?pass\tword=p", "postgres://h/d?pass\tword=***"),
             ("u:p://q@h", "u:***@h"),
         ] {
             assert_eq!(without_password(url), hidden);
@@ -109,6 +114,18 @@ mod tests {
             let hidden = without_password(&format!("postgres://user:{password}@host/db"));
             prop_assert!(!hidden.contains(|c: char| c.is_ascii_uppercase()), "{}", hidden);
             prop_assert!(has_hidden_password(&hidden), "{}", hidden);
+        }
+
+        #[test]
+        fn no_password_in_a_parameter_survives(
+            host in "[a-z0-9@:/?#=.-]{0,10}",
+            before in "[a-z0-9@:/?#&%=.-]{0,20}",
+            password in "[A-Z@:/?#%=.-]{0,10}",
+            after in "(&[a-z0-9@:/?#&=.-]{0,10})?",
+        ) {
+            let url = format!("postgres://{host}/d?{before}&password={password}{after}");
+            let hidden = without_password(&url);
+            prop_assert!(!hidden.contains(|c: char| c.is_ascii_uppercase()), "{} {}", url, hidden);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Statements that say the same to each engine, in its own words. What only `SQLite` has to do stands in `maintenance/owners.rs`
-//! and `maintenance/sqlite.rs`; besides these and `db`'s own files nothing asks which engine it talks to, but for the purge's
-//! question whether the clock is the database's, too.
+//! and `maintenance/sqlite.rs`, and how tokens are made together in `token/at_once.rs`; besides these and `db`'s own files nothing asks
+//! which engine it talks to, but for the purge's question whether the clock is the database's, too.
 
 use std::time::Duration;
 
@@ -41,11 +41,6 @@ pub const ABANDONED_MYSQL: &str = "SET SESSION idle_write_transaction_timeout = 
 pub const ABANDONED_POSTGRES: &str = "SET SESSION idle_in_transaction_session_timeout = '5s'";
 /// Makes the reads of a session on such a node wait for what was committed on the others: promises rest on them.
 pub const GALERA_READS_WAIT: &str = "SET SESSION wsrep_sync_wait = 1";
-
-/// Whether one statement may write two tables: an INSERT that rests on what another one, which stands within it, wrote.
-pub fn writes_two_tables_at_once(engine: Engine) -> bool {
-    engine == Engine::Postgres
-}
 
 /// Deletes at most `limit` rows that meet `condition`, in the order of `column`; `key` is the table's primary
 /// key, all of it.

@@ -119,7 +119,7 @@ impl Db {
     }
 
     /// Carries out `work` in a transaction, which others may share, and tells what came of it once that is committed.
-    pub(crate) async fn together<T, W>(&self, work: W) -> Result<T, Storage>
+    pub(crate) async fn transact<T, W>(&self, work: W) -> Result<T, Storage>
     where
         T: Send + 'static,
         W: for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
@@ -136,7 +136,8 @@ impl Db {
             }
         };
         self.group(Box::new(move |txn| Box::pin(carry_out(txn)))).await?;
-        answer.await.unwrap_or_else(|_| Err(DbErr::Custom("a transaction was not carried out".to_owned()).into()))
+        let answer = self.in_time(async { Ok(answer.await) }).await?;
+        answer.unwrap_or_else(|_| Err(DbErr::Custom("a transaction was not carried out".to_owned()).into()))
     }
 
     /// How long anybody waits for their turn, see `database.acquire_timeout`.

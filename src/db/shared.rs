@@ -13,13 +13,13 @@ use crate::error::Storage;
 
 /// Where those wait who ask something that one statement can do for many.
 pub(crate) struct Shared<Q, A> {
-    asked: mpsc::Sender<Asked<Q, A>>,
-    how: How,
+    queue: mpsc::Sender<Asked<Q, A>>,
+    terms: Terms,
 }
 
-/// What is shared, and how.
+/// On which terms a statement is shared.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct How {
+pub(crate) struct Terms {
     /// What a statement does, for errors.
     pub(crate) what: &'static str,
     /// How many it does it for.
@@ -40,24 +40,24 @@ const QUEUE: usize = 1024;
 
 impl<Q: Send + 'static, A: Send + 'static> Shared<Q, A> {
     /// Starts to ask, which ends when this is dropped. `ask` answers each question, in their order.
-    pub(crate) fn start<F>(how: How, ask: impl Fn(Vec<Q>) -> F + Clone + Send + 'static) -> Self
+    pub(crate) fn start<F>(terms: Terms, ask: impl Fn(Vec<Q>) -> F + Clone + Send + 'static) -> Self
     where
         F: Future<Output = Result<Vec<Result<A, Storage>>, Storage>> + Send + 'static,
     {
-        let (sender, asked) = mpsc::channel(QUEUE);
-        let asked = Arc::new(Mutex::new(asked));
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..LANES {
-            tokio::spawn(keep_asking(how, Arc::clone(&asked), ask.clone()));
+            tokio::spawn(keep_asking(terms, Arc::clone(&waiting), ask.clone()));
         }
-        Self { asked: sender, how }
+        Self { queue, terms }
     }
 
     /// The answer of a statement that begins after this was asked.
     pub(crate) async fn ask(&self, question: Q) -> Result<A, Storage> {
-        let How { what, patience, .. } = self.how;
+        let Terms { what, patience, .. } = self.terms;
         let (reply, answer) = oneshot::channel();
         let asking = async {
-            self.asked.send(Asked { question, reply }).await.map_err(|_| failed(what, "has ended"))?;
+            self.queue.send(Asked { question, reply }).await.map_err(|_| failed(what, "has ended"))?;
             answer.await.unwrap_or_else(|_| Err(failed(what, "was broken off")))
         };
         tokio::time::timeout(patience, asking).await.unwrap_or_else(|_| Err(late(what)))
@@ -74,22 +74,25 @@ fn late(what: &str) -> Storage {
 
 type Waiting<Q, A> = Arc<Mutex<mpsc::Receiver<Asked<Q, A>>>>;
 
-async fn keep_asking<Q, A, F>(how: How, asked: Waiting<Q, A>, ask: impl Fn(Vec<Q>) -> F)
+async fn keep_asking<Q, A, F>(terms: Terms, waiting: Waiting<Q, A>, ask: impl Fn(Vec<Q>) -> F)
 where
     A: Send + 'static,
     F: Future<Output = Result<Vec<Result<A, Storage>>, Storage>> + Send + 'static,
 {
-    let mut waiting = Vec::with_capacity(how.most);
+    let mut taken = Vec::with_capacity(terms.most);
     loop {
-        if asked.lock().await.recv_many(&mut waiting, how.most).await == 0 {
+        if waiting.lock().await.recv_many(&mut taken, terms.most).await == 0 {
             return;
         }
         // Whoever has gone away meanwhile is not asked for.
-        let waiting = waiting.drain(..).filter(|asked| !asked.reply.is_closed());
-        let (questions, replies): (Vec<_>, Vec<_>) = waiting.map(|asked| (asked.question, asked.reply)).unzip();
+        let asked = taken.drain(..).filter(|asked| !asked.reply.is_closed());
+        let (questions, replies): (Vec<_>, Vec<_>) = asked.map(|asked| (asked.question, asked.reply)).unzip();
+        if questions.is_empty() {
+            continue;
+        }
         // A defect must not end it for all that come after.
-        let Ok(answers) = AssertUnwindSafe(in_time(how, ask(questions))).catch_unwind().await else {
-            tracing::error!("{} panicked: those who waited were told that it failed", how.what);
+        let Ok(answers) = AssertUnwindSafe(in_time(terms, ask(questions))).catch_unwind().await else {
+            tracing::error!("{} panicked: those who waited were told that it failed", terms.what);
             continue;
         };
         match answers {
@@ -100,21 +103,21 @@ where
 }
 
 /// Nobody waits longer than that either, and what hangs must not hold the others up.
-async fn in_time<T, F>(how: How, asking: F) -> Result<T, Storage>
+async fn in_time<T, F>(terms: Terms, asking: F) -> Result<T, Storage>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Storage>> + Send + 'static,
 {
     let mut asking = Box::pin(asking);
-    tokio::time::timeout(how.patience, &mut asking).await.unwrap_or_else(|_| {
+    tokio::time::timeout(terms.patience, &mut asking).await.unwrap_or_else(|_| {
         // To its own end: a statement that is dropped may take its connection with it, unnoticed (see `db::pool`).
         tokio::spawn(asking);
-        Err(late(how.what))
+        Err(late(terms.what))
     })
 }
 
 impl<Q, A> fmt::Debug for Shared<Q, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("how", &self.how).finish_non_exhaustive()
+        f.debug_struct("Shared").field("terms", &self.terms).finish_non_exhaustive()
     }
 }

@@ -10,11 +10,9 @@
 
 use std::collections::HashSet;
 
-use entity::{Scopes, Timestamp, audit_event, token, user};
+use entity::{Scopes, Timestamp, audit_event, token};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, IdenStatic, Iterable, ModelTrait,
-    QueryResult, Statement, Value,
-    sea_query::{Expr, ExprTrait, LockType, Query},
+    ConnectionTrait, DatabaseTransaction, DbErr, IdenStatic, Iterable, ModelTrait, QueryResult, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -27,23 +25,23 @@ use crate::{
     app::App,
     audit::{self, Actor},
     db::{
-        Db, Engine, dialect,
-        shared::{How, Shared},
-        sql::Sql,
+        Db, Engine,
+        shared::{Shared, Terms},
+        sql::{Lengths, Sql},
     },
     error::{Error, Storage},
     pause::pause,
 };
 
-/// Tokens that are about to be made.
+/// Tokens that are about to be made, where they share statements.
 #[derive(Debug)]
-pub struct Issues(Option<Shared<Guarded, bool>>);
+pub struct Issuing(Option<Shared<Guarded, bool>>);
 
-impl Issues {
-    /// Starts to make those that wait, where they share statements.
+impl Issuing {
+    /// Starts to make those that wait.
     pub fn start(db: &Db) -> Self {
-        let how = How { what: "making a token", most: MOST_AT_ONCE, patience: db.deadline() };
-        let start = |db: Db| Shared::start(how, move |wanted| each(db.clone(), wanted));
+        let terms = Terms { what: "making a token", most: MOST_AT_ONCE, patience: db.deadline() };
+        let start = |db: Db| Shared::start(terms, move |wanted| each(db.clone(), wanted));
         Self((db.engine() != Engine::MySql).then(|| start(db.clone())))
     }
 }
@@ -74,198 +72,195 @@ pub(super) async fn issue(
     let owner = User { username: by.username().to_owned(), grantable: scopes, epoch: by.epoch() };
     let held: Held = Row { token: token.clone(), user: Some(owner) }.into();
     let event = issued(&held).by(actor, now);
-    let guarded = Guarded { token, epoch: by.epoch(), asking: by.id(), event: event.clone() };
+    let guarded = Guarded { token, epoch: by.epoch(), asking: by.id(), event };
     pause!(app.db, Change);
-    let made = match &app.issues.0 {
+    let made = match &app.issuing.0 {
         Some(shared) => shared.ask(guarded).await?,
-        None => one(app, &guarded).await?,
+        // As a task: it is made, and told, also when whoever asked has gone.
+        None => match tokio::spawn(on_mysql(app.db.clone(), guarded)).await {
+            Ok(made) => made?,
+            Err(error) => return Err(Error::Internal(error.to_string())),
+        },
     };
-    if made {
-        audit::log(&[event]);
-    }
     Ok(made.then_some(Issued { secret, held }))
 }
 
-/// Makes one by statements of its own.
-async fn one(app: &App, Guarded { token, epoch, asking, event }: &Guarded) -> Result<bool, Storage> {
-    static TOKEN: Sql = Sql::new();
-    static EVENT: Sql = Sql::new();
-    let backend = app.db.writer().get_database_backend();
-    let mut values: Vec<_> = token::Column::iter().map(|column| token.get(column)).collect();
-    values.extend([token.user_id.into(), (*epoch).into(), (*asking).into()]);
-    let record: Vec<_> = audit_event::Column::iter().map(|column| event.get(column)).collect();
-    let token = Statement::from_sql_and_values(backend, TOKEN.of(backend, || insert_token(backend)), values);
-    let event = Statement::from_sql_and_values(backend, EVENT.of(backend, || insert_event(backend)), record);
-    let carry_out = async move |txn: &DatabaseTransaction| {
-        let made = txn.execute_raw(token).await?.rows_affected() > 0;
-        if made {
-            txn.execute_raw(event).await?;
-        }
-        Ok(made)
-    };
-    app.db.together(move |txn| Box::pin(carry_out(txn))).await
-}
-
-/// Inserts the values of a row for a user with this id and epoch, who may have it, if the token of this id is not revoked.
-fn insert_token(backend: DatabaseBackend) -> String {
-    let placeholder = || Expr::val(Uuid::nil());
-    let asking = Query::select()
-        // Not a value: that would be one more placeholder.
-        .expr(Expr::cust("1"))
-        .from(token::Entity)
-        .and_where(token::Column::RevokedAt.is_null())
-        .and_where(token::Column::Id.into_expr().eq(placeholder()))
-        .to_owned();
-    let mut values = Query::select();
-    values
-        .exprs(token::Column::iter().map(|_| placeholder()))
-        .from(user::Entity)
-        .and_where(user::Column::DisabledAt.is_null())
-        .and_where(user::Column::DeletedAt.is_null())
-        .and_where(user::Column::Id.into_expr().eq(placeholder()))
-        .and_where(user::Column::Epoch.into_expr().eq(placeholder()))
-        .and_where(Expr::exists(asking))
-        .lock(LockType::Share);
-    let mut insert = Query::insert();
-    insert.into_table(token::Entity).columns(token::Column::iter());
-    // It fails only for another number of values than of columns.
-    drop(insert.select_from(values));
-    backend.build(&insert).sql
-}
-
-fn insert_event(backend: DatabaseBackend) -> String {
-    let mut insert = Query::insert();
-    insert.into_table(audit_event::Entity).columns(audit_event::Column::iter());
-    drop(insert.values(audit_event::Column::iter().map(|_| Expr::val(0))));
-    backend.build(&insert).sql
-}
-
-/// How many are made together.
-const MOST_AT_ONCE: usize = 1 << (LENGTHS - 1);
-/// How many lengths there are: one token, two, four and so on.
 const LENGTHS: usize = 6;
+/// How many are made together.
+const MOST_AT_ONCE: usize = Lengths::<LENGTHS>::MOST;
 
-/// Makes as many of these as may be made. Where a row is refused, that is no error of the others.
+/// Makes as many of these as may be made. That a row is refused is no error of the others.
 async fn each(db: Db, wanted: Vec<Guarded>) -> Result<Vec<Result<bool, Storage>>, Storage> {
-    let made = match all(&db, &wanted).await {
-        Err(error) if wanted.len() > 1 && error.is_about_a_row() => {
-            let mut answers = Vec::with_capacity(wanted.len());
-            for one in &wanted {
-                let made = all(&db, std::slice::from_ref(one)).await;
-                answers.push(made.map(|made| made.contains(&one.token.id)));
-            }
-            return Ok(answers);
+    let made = all(&db, &wanted).await;
+    if wanted.len() > 1 && made.as_ref().is_err_and(Storage::is_about_a_row) {
+        let mut answers = Vec::with_capacity(wanted.len());
+        for one in wanted.chunks(1) {
+            answers.push(all(&db, one).await.map(|made| !made.is_empty()));
         }
-        made => made?,
-    };
+        return Ok(answers);
+    }
+    let made = made?;
     Ok(wanted.iter().map(|one| Ok(made.contains(&one.token.id))).collect())
 }
 
 /// Makes as many of these as may be made, at most [`MOST_AT_ONCE`], and tells which.
 async fn all(db: &Db, wanted: &[Guarded]) -> Result<HashSet<Uuid>, Storage> {
-    if wanted.is_empty() {
-        return Ok(HashSet::new());
+    let made =
+        if db.engine() == Engine::Postgres { on_postgres(db, wanted).await? } else { on_sqlite(db, wanted).await? };
+    for one in wanted.iter().filter(|one| made.contains(&one.token.id)) {
+        audit::log(std::slice::from_ref(&one.event));
     }
-    let ids = |rows: Vec<QueryResult>| -> Result<_, DbErr> { rows.iter().map(|row| row.try_get_by_index(0)).collect() };
-    if dialect::writes_two_tables_at_once(db.engine()) {
-        static BOTH: [Sql; LENGTHS] = [const { Sql::new() }; LENGTHS];
-        let both = statement(db, &BOTH, insert_both, wanted, |one| both(one).collect());
-        return Ok(ids(db.writer().query_all_raw(both).await?)?);
-    }
-    static TOKENS: [Sql; LENGTHS] = [const { Sql::new() }; LENGTHS];
-    static EVENTS: [Sql; LENGTHS] = [const { Sql::new() }; LENGTHS];
-    let tokens = statement(db, &TOKENS, insert_tokens, wanted, |one| guarded(one).collect());
-    let events = statement(db, &EVENTS, insert_events, wanted, |one| event(one).collect());
-    let carry_out = async move |txn: &DatabaseTransaction| {
-        txn.execute_raw(tokens).await?;
-        ids(txn.query_all_raw(events).await?)
-    };
-    db.together(move |txn| Box::pin(carry_out(txn))).await
+    Ok(made)
 }
 
-/// There are few statements, each prepared once for a connection: what is missing to a length is filled with rows of NULLs, which
-/// are nobody's.
+async fn on_postgres(db: &Db, wanted: &[Guarded]) -> Result<HashSet<Uuid>, DbErr> {
+    static BOTH: Lengths<LENGTHS> = Lengths::new();
+    let both = statement(db, &BOTH, insert_both, wanted, |one| [token_values(one), event_values(one)].concat());
+    ids(&db.writer().query_all_raw(both).await?)
+}
+
+async fn on_sqlite(db: &Db, wanted: &[Guarded]) -> Result<HashSet<Uuid>, Storage> {
+    static TOKENS: Lengths<LENGTHS> = Lengths::new();
+    static EVENTS: Lengths<LENGTHS> = Lengths::new();
+    let tokens = statement(db, &TOKENS, insert_tokens, wanted, token_values);
+    let events = statement(db, &EVENTS, insert_events, wanted, event_values);
+    let carry_out = async move |txn: &DatabaseTransaction| {
+        txn.execute_raw(tokens).await?;
+        ids(&txn.query_all_raw(events).await?)
+    };
+    db.transact(move |txn| Box::pin(carry_out(txn))).await
+}
+
+/// Only one: see above.
+async fn on_mysql(db: Db, one: Guarded) -> Result<bool, Storage> {
+    static TOKEN: Sql = Sql::new();
+    let backend = db.writer().get_database_backend();
+    let mut values: Vec<_> = token::Column::iter().map(|column| one.token.get(column)).collect();
+    values.extend([one.token.user_id.into(), one.epoch.into(), one.asking.into()]);
+    let token = Statement::from_sql_and_values(backend, TOKEN.of(backend, insert_token), values);
+    let event = one.event.clone();
+    let carry_out = async move |txn: &DatabaseTransaction| {
+        let made = txn.execute_raw(token).await?.rows_affected() > 0;
+        if made {
+            audit::insert(txn, &[event]).await?;
+        }
+        Ok(made)
+    };
+    let made = db.transact(move |txn| Box::pin(carry_out(txn))).await?;
+    if made {
+        audit::log(&[one.event]);
+    }
+    Ok(made)
+}
+
+fn ids(rows: &[QueryResult]) -> Result<HashSet<Uuid>, DbErr> {
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// What is missing to the statement's length is filled with rows of NULLs, which are nobody's.
 fn statement(
     db: &Db,
-    texts: &'static [Sql; LENGTHS],
+    texts: &'static Lengths<LENGTHS>,
     text: fn(usize) -> String,
     wanted: &[Guarded],
     values: fn(&Guarded) -> Vec<Value>,
 ) -> Statement {
-    let length = wanted.len().next_power_of_two();
-    let mut all: Vec<_> = wanted.iter().flat_map(values).collect();
-    let nobodys: Vec<_> = all.iter().take(all.len() / wanted.len()).map(Value::as_null).collect();
-    (wanted.len()..length).for_each(|_| all.extend_from_slice(&nobodys));
     let backend = db.writer().get_database_backend();
-    Statement::from_sql_and_values(backend, texts[length.ilog2() as usize].of(backend, || text(length)), all)
+    let (length, sql) = texts.of(backend, wanted.len(), text);
+    let mut rows: Vec<_> = wanted.iter().map(values).collect();
+    let nobodys = rows.first().map(|row| row.iter().map(Value::as_null).collect()).unwrap_or_default();
+    rows.resize(length, nobodys);
+    Statement::from_sql_and_values(backend, sql, rows.concat())
 }
 
-fn guarded(Guarded { token, epoch, asking, .. }: &Guarded) -> impl Iterator<Item = Value> {
-    token::Column::iter().map(|column| token.get(column)).chain([(*epoch).into(), (*asking).into()])
+/// A token, and what it rests on.
+fn token_values(Guarded { token, epoch, asking, .. }: &Guarded) -> Vec<Value> {
+    token::Column::iter().map(|column| token.get(column)).chain([(*epoch).into(), (*asking).into()]).collect()
 }
 
-fn event(Guarded { event, .. }: &Guarded) -> impl Iterator<Item = Value> {
-    audit_event::Column::iter().map(|column| event.get(column))
+/// What these are called in a statement.
+fn token_names() -> Vec<String> {
+    let token = token::Column::iter().map(|column| format!("token_{}", column.as_str()));
+    token.chain(["epoch".to_owned(), "asking".to_owned()]).collect()
 }
 
-fn both(one: &Guarded) -> impl Iterator<Item = Value> {
-    guarded(one).chain(event(one))
+fn event_values(Guarded { event, .. }: &Guarded) -> Vec<Value> {
+    audit_event::Column::iter().map(|column| event.get(column)).collect()
 }
 
-/// What the values of a token are called in a statement, and those of its event.
-fn token_columns() -> Vec<String> {
-    token::Column::iter().map(|column| format!("token_{}", column.as_str())).collect()
-}
-
-fn event_columns() -> Vec<String> {
+fn event_names() -> Vec<String> {
     audit_event::Column::iter().map(|column| format!("event_{}", column.as_str())).collect()
 }
 
 /// `WITH wanted`: so many rows of values that are called so.
-fn with_wanted(columns: &[String], length: usize, placeholder: impl Fn(usize) -> String) -> String {
+fn with_wanted(names: &[String], length: usize, placeholder: impl Fn(usize) -> String) -> String {
     let row = |row: usize| {
-        let places = (1..=columns.len()).map(|column| placeholder(row * columns.len() + column));
+        let places = (1..=names.len()).map(|column| placeholder(row * names.len() + column));
         format!("({})", places.collect::<Vec<_>>().join(", "))
     };
     let rows: Vec<_> = (0..length).map(row).collect();
-    format!("WITH wanted ({}) AS (VALUES {})", columns.join(", "), rows.join(", "))
+    format!("WITH wanted ({}) AS (VALUES {})", names.join(", "), rows.join(", "))
 }
 
 fn into_token() -> String {
-    let names: Vec<_> = token::Column::iter().map(|column| column.as_str()).collect();
-    format!("INSERT INTO token ({}) SELECT {} FROM wanted", names.join(", "), token_columns().join(", "))
+    format!(
+        "INSERT INTO token ({})",
+        token::Column::iter().map(|column| column.as_str()).collect::<Vec<_>>().join(", ")
+    )
 }
 
 fn into_audit_event() -> String {
-    let names: Vec<_> = audit_event::Column::iter().map(|column| column.as_str()).collect();
-    format!("INSERT INTO audit_event ({}) SELECT {} FROM wanted", names.join(", "), event_columns().join(", "))
+    let columns: Vec<_> = audit_event::Column::iter().map(|column| column.as_str()).collect();
+    format!("INSERT INTO audit_event ({}) SELECT {} FROM wanted", columns.join(", "), event_names().join(", "))
 }
 
-/// The user that a wanted token is for, if they may have it.
-const OWNER: &str = "SELECT 1 FROM account WHERE id = token_user_id AND account.epoch = wanted.epoch \
-                     AND disabled_at IS NULL AND deleted_at IS NULL";
-/// Whether the token that asks still works.
-const ASKING: &str = "(SELECT revoked_at IS NULL FROM token AS present WHERE present.id = asking)";
+fn from_wanted() -> String {
+    let names: Vec<_> = token_names().into_iter().take(token::Column::iter().count()).collect();
+    format!("SELECT {} FROM wanted", names.join(", "))
+}
 
-/// In `PostgreSQL`'s words. Each user is looked for and locked on its own, and so is each token that asks: a join might be planned
-/// for tables that are still small, and read them through when they no longer are.
+/// Who a token is for, if they may have it.
+fn from_account(id: &str, epoch: &str) -> String {
+    format!("FROM account WHERE id = {id} AND account.epoch = {epoch} AND disabled_at IS NULL AND deleted_at IS NULL")
+}
+
+/// Whether the token that asks is not revoked.
+fn is_present(id: &str) -> String {
+    format!("(SELECT revoked_at IS NULL FROM token AS present WHERE present.id = {id})")
+}
+
+/// Each user is looked for and locked on its own, and so is each token that asks: a join might be planned for tables that are still
+/// small, and read them through when they no longer are.
 fn insert_both(length: usize) -> String {
-    let columns = [token_columns(), vec!["epoch".to_owned(), "asking".to_owned()], event_columns()].concat();
-    let (wanted, token, event) = (with_wanted(&columns, length, |n| format!("${n}")), into_token(), into_audit_event());
+    let wanted = with_wanted(&[token_names(), event_names()].concat(), length, |place| format!("${place}"));
+    let (into_token, from_wanted, into_audit_event) = (into_token(), from_wanted(), into_audit_event());
+    let (from_account, is_present) = (from_account("token_user_id", "wanted.epoch"), is_present("asking"));
     format!(
-        "{wanted}, made AS ({token}, LATERAL ({OWNER} FOR SHARE SKIP LOCKED) AS owner WHERE {ASKING} RETURNING id) \
-         {event} WHERE token_id IN (SELECT id FROM made) RETURNING token_id"
+        "{wanted}, made AS (
+            {into_token} {from_wanted}, LATERAL (SELECT {from_account} FOR SHARE SKIP LOCKED) AS owner WHERE {is_present}
+            RETURNING id
+        )
+        {into_audit_event} WHERE token_id IN (SELECT id FROM made) RETURNING token_id"
     )
 }
 
 fn insert_tokens(length: usize) -> String {
-    let columns = [token_columns(), vec!["epoch".to_owned(), "asking".to_owned()]].concat();
-    let (wanted, token) = (with_wanted(&columns, length, |_| "?".to_owned()), into_token());
-    format!("{wanted} {token} WHERE EXISTS ({OWNER}) AND {ASKING}")
+    let wanted = with_wanted(&token_names(), length, |_| "?".to_owned());
+    let (into_token, from_wanted) = (into_token(), from_wanted());
+    let (from_account, is_present) = (from_account("token_user_id", "wanted.epoch"), is_present("asking"));
+    format!("{wanted} {into_token} {from_wanted} WHERE EXISTS (SELECT 1 {from_account}) AND {is_present}")
 }
 
 /// Of the tokens that were made.
 fn insert_events(length: usize) -> String {
-    let (wanted, event) = (with_wanted(&event_columns(), length, |_| "?".to_owned()), into_audit_event());
-    format!("{wanted} {event} WHERE EXISTS (SELECT 1 FROM token WHERE id = event_token_id) RETURNING token_id")
+    let (wanted, into_audit_event) = (with_wanted(&event_names(), length, |_| "?".to_owned()), into_audit_event());
+    format!(
+        "{wanted} {into_audit_event} WHERE EXISTS (SELECT 1 FROM token WHERE id = event_token_id) RETURNING token_id"
+    )
+}
+
+fn insert_token() -> String {
+    let places = vec!["?"; token::Column::iter().count()].join(", ");
+    let (into_token, from_account, is_present) = (into_token(), from_account("?", "?"), is_present("?"));
+    format!("{into_token} SELECT {places} {from_account} AND {is_present} LOCK IN SHARE MODE")
 }

@@ -101,14 +101,14 @@ impl Checker {
         self.known.len()
     }
 
-    /// How many refusals are remembered.
-    pub fn refusals(&self) -> usize {
-        self.refused.len()
-    }
-
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
+    }
+
+    /// How many refusals are remembered.
+    pub fn refusals(&self) -> usize {
+        self.refused.len()
     }
 
     /// Forgets these tokens, and what is being read of them.

@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     db::{
         Db,
-        shared::{How, Shared},
+        shared::{Shared, Terms},
     },
     error::Storage,
 };
@@ -24,9 +24,9 @@ pub(super) type Reads = Shared<Uuid, Option<HeldRef>>;
 
 /// Starts to read.
 pub(super) fn start(db: &Db, clock: &Clock) -> Reads {
-    let how = How { what: "reading a token", most: MOST_AT_ONCE, patience: db.patience() };
+    let terms = Terms { what: "reading a token", most: MOST_AT_ONCE, patience: db.patience() };
     let (db, clock) = (db.clone(), clock.clone());
-    Shared::start(how, move |ids| read(db.clone(), clock.clone(), ids))
+    Shared::start(terms, move |ids| read(db.clone(), clock.clone(), ids))
 }
 
 /// A row that cannot be understood is an error of its own.

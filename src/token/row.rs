@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::db::sql::Sql;
+use crate::db::sql::Lengths;
 
 /// What is read of a token and of its user.
 #[derive(Debug)]
@@ -75,21 +75,19 @@ fn to_user() -> RelationDef {
     token::Entity::belongs_to(user::Entity).from(token::Column::UserId).to(user::Column::Id).into()
 }
 
+static SQL: Lengths<7> = Lengths::new();
 /// How many tokens one statement reads.
-pub(super) const MOST_AT_ONCE: usize = 1 << (LENGTHS - 1);
-/// How many statements there are: for one token, two, four and so on.
-const LENGTHS: usize = 7;
-static SQL: [Sql; LENGTHS] = [const { Sql::new() }; LENGTHS];
+pub(super) const MOST_AT_ONCE: usize = Lengths::<7>::MOST;
 
 /// Reads these tokens, at most [`MOST_AT_ONCE`], in any order and without those that are not there.
 ///
-/// There are few statements, each prepared once for a connection: what is missing to a length is filled with the last id.
+/// What is missing to the statement's length is filled with the last id.
 pub(super) async fn find(db: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<(Uuid, Result<Row, DbErr>)>, DbErr> {
     let Some(last) = ids.last() else { return Ok(Vec::new()) };
-    let length = ids.len().next_power_of_two();
     let backend = db.get_database_backend();
-    let sql = SQL[length.ilog2() as usize]
-        .of(backend, || select().filter(token::Column::Id.is_in(vec![Uuid::nil(); length])).build(backend).sql);
+    let (length, sql) = SQL.of(backend, ids.len(), |length| {
+        select().filter(token::Column::Id.is_in(vec![Uuid::nil(); length])).build(backend).sql
+    });
     let values = ids.iter().chain(std::iter::repeat(last)).take(length).map(|id| (*id).into());
     let statement = Statement::from_sql_and_values(backend, sql, values.collect::<Vec<_>>());
     let rows = db.query_all_raw(statement).await?;

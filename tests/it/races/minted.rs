@@ -106,23 +106,24 @@ impl Somebody {
 
     /// Ends all, by this process.
     fn end(&self, ender: Ender, at: &Arc<Service>) -> impl Future<Output = Answer> + Send + use<> {
-        let (at, Self { admin, user, client, session, .. }) = (Arc::clone(at), self.clone());
+        let Self { admin, session, .. } = self;
+        let (user, client) = (format!("/v1/users/{}", self.user), format!("/v1/clients/{}", self.client.id));
+        let new = "another fine long phrase";
+        let (method, path, by, body) = match ender {
+            Ender::LogoutAll => (Method::POST, "/v1/logout-all?kinds=session,api", session, json!({})),
+            Ender::OwnPassword => {
+                let body = json!({ "current_password": PASSWORD, "new_password": new });
+                (Method::PUT, "/v1/me/password", session, body)
+            }
+            Ender::NewPassword => (Method::PATCH, user.as_str(), admin, json!({ "password": new })),
+            Ender::DisableUser => (Method::PATCH, user.as_str(), admin, json!({ "disabled": true })),
+            Ender::DeleteUser => (Method::DELETE, user.as_str(), admin, json!({})),
+            Ender::DisableClient => (Method::PATCH, client.as_str(), admin, json!({ "disabled": true })),
+            Ender::DeleteClient => (Method::DELETE, client.as_str(), admin, json!({})),
+        };
+        let ending = at.sent(method, path, by, body);
         async move {
-            let (user, client) = (format!("/v1/users/{user}"), format!("/v1/clients/{}", client.id));
-            let new = "another fine long phrase";
-            let (method, path, by, body) = match ender {
-                Ender::LogoutAll => (Method::POST, "/v1/logout-all?kinds=session,api", session, json!({})),
-                Ender::OwnPassword => {
-                    let body = json!({ "current_password": PASSWORD, "new_password": new });
-                    (Method::PUT, "/v1/me/password", session, body)
-                }
-                Ender::NewPassword => (Method::PATCH, user.as_str(), admin, json!({ "password": new })),
-                Ender::DisableUser => (Method::PATCH, user.as_str(), admin, json!({ "disabled": true })),
-                Ender::DeleteUser => (Method::DELETE, user.as_str(), admin, json!({})),
-                Ender::DisableClient => (Method::PATCH, client.as_str(), admin, json!({ "disabled": true })),
-                Ender::DeleteClient => (Method::DELETE, client.as_str(), admin, json!({})),
-            };
-            let answer = at.json(method, path, Some(&by), body).await;
+            let answer = ending.await;
             assert!(answer.status.is_success(), "{answer:?}");
             answer
         }

@@ -12,16 +12,20 @@ mod renewed;
 mod secrets;
 mod stress;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use daypass::{
     db::Engine,
     pause::{Held, Point},
 };
-use sea_orm::{ConnectionTrait, Statement};
+use entity::token;
+use poem::http::Method;
+use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use serde_json::{Value, json};
 use tokio::{sync::Mutex, task::JoinHandle, time::timeout};
+use uuid::Uuid;
 
-use crate::support::Service;
+use crate::support::{Answer, Service};
 
 /// How long what must come may take: far longer than it does.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +48,36 @@ impl<T> Begun<T> {
 }
 
 impl Service {
+    /// A request with this token, as a work of its own.
+    fn sent(
+        self: &Arc<Self>,
+        method: Method,
+        path: &str,
+        by: &str,
+        body: Value,
+    ) -> impl Future<Output = Answer> + Send + use<> {
+        let (service, path, by) = (Arc::clone(self), path.to_owned(), by.to_owned());
+        async move { service.json(method, &path, Some(&by), body).await }
+    }
+
+    /// A renewal of a token, which gives it more than a day.
+    fn renewed(self: &Arc<Self>, token: &Answer, by: &str) -> impl Future<Output = Answer> + Send + use<> {
+        let path = format!("/v1/tokens/{}/renew", token.text_of("id"));
+        self.sent(Method::POST, &path, by, json!({ "ttl": 100_000 }))
+    }
+
+    /// The writing of what is known of the use of tokens.
+    fn flushed(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
+        let service = Arc::clone(self);
+        async move { service.flush().await }
+    }
+
+    /// The row of a token, if it is there.
+    async fn row(&self, token: &Answer) -> Option<token::Model> {
+        let id: Uuid = token.text_of("id").parse().unwrap();
+        token::Entity::find_by_id(id).one(self.app.db.reader()).await.unwrap()
+    }
+
     /// Begins something, and waits until it is held at this point, or over.
     async fn until<T, W>(&self, point: Point, work: W) -> Begun<T>
     where

@@ -7,13 +7,8 @@ use daypass::{
     maintenance::{self, Manner, job::Job},
     pause::Point,
 };
-use entity::{
-    maintenance_run::{Model as Run, Trigger},
-    token,
-};
-use sea_orm::{EntityTrait, PaginatorTrait};
+use entity::maintenance_run::{Model as Run, Trigger};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::Begun;
 use crate::support::{Answer, Service, days, seconds};
@@ -32,22 +27,6 @@ async fn start() -> (Arc<Service>, String) {
 fn purge(service: &Arc<Service>) -> impl Future<Output = Run> + Send + use<> {
     let app = Arc::clone(&service.app);
     async move { maintenance::run(&app, Job::Purge, Trigger::Schedule, Manner::default(), &mut ()).await.unwrap() }
-}
-
-fn flush(service: &Arc<Service>) -> impl Future<Output = ()> + Send + use<> {
-    let service = Arc::clone(service);
-    async move { service.flush().await }
-}
-
-fn renew(service: &Arc<Service>, admin: &str, token: &Answer) -> impl Future<Output = Answer> + Send + use<> {
-    let (service, admin, path) =
-        (Arc::clone(service), admin.to_owned(), format!("/v1/tokens/{}/renew", token.text_of("id")));
-    async move { service.post(&path, Some(&admin), json!({ "ttl": 100_000 })).await }
-}
-
-async fn is_there(service: &Service, token: &Answer) -> bool {
-    let id: Uuid = token.text_of("id").parse().unwrap();
-    token::Entity::find_by_id(id).count(service.app.db.reader()).await.unwrap() == 1
 }
 
 /// A purge beside somebody who has written the row and not committed: `PostgreSQL` steps over such rows, MariaDB waits for them.
@@ -88,7 +67,7 @@ async fn what_is_used_after_a_purge_chose_it_stays() {
     let purging = service.hold(Point::Batch, purge(&service)).await;
     service.flush().await;
     assert_eq!(purging.let_go().await.deleted_expired, 0);
-    assert!(is_there(&service, &token).await);
+    assert!(service.row(&token).await.is_some());
     service.app.checker.forget_everything();
     service.check(&token.token()).await.is(200);
 }
@@ -101,9 +80,9 @@ async fn what_is_renewed_after_a_purge_chose_it_stays() {
     service.advance_ms(UNTIL_STALE);
     let purging = service.hold(Point::Batch, purge(&service)).await;
     service.advance_ms(-UNTIL_STALE);
-    renew(&service, &admin, &token).await.is(200);
+    service.renewed(&token, &admin).await.is(200);
     assert_eq!(purging.let_go().await.deleted_expired, 0);
-    assert!(is_there(&service, &token).await);
+    assert!(service.row(&token).await.is_some());
     service.check(&token.token()).await.is(200);
 }
 
@@ -111,18 +90,18 @@ async fn what_is_renewed_after_a_purge_chose_it_stays() {
 async fn what_is_purged_first_does_not_come_back() {
     let (service, admin) = start().await;
     let used = in_use(&service, &admin).await;
-    let flushing = service.hold(Point::Uses, flush(&service)).await;
+    let flushing = service.hold(Point::Uses, service.flushed()).await;
     assert_eq!(purge(&service).await.deleted_expired, 1);
     flushing.let_go().await;
     let expired = ending(&service, &admin).await;
-    let renewing = service.hold(Point::Change, renew(&service, &admin, &expired)).await;
+    let renewing = service.hold(Point::Change, service.renewed(&expired, &admin)).await;
     service.advance_ms(UNTIL_STALE);
     assert_eq!(purge(&service).await.deleted_expired, 1);
     service.advance_ms(-UNTIL_STALE);
     renewing.let_go().await.is_problem(404);
     service.app.checker.forget_everything();
     for token in [used, expired] {
-        assert!(!is_there(&service, &token).await);
+        assert!(service.row(&token).await.is_none());
         service.check(&token.token()).await.is(401);
     }
 }
@@ -134,19 +113,19 @@ async fn a_purge_does_not_delete_what_is_being_used_or_renewed() {
         return;
     }
     let used = in_use(&service, &admin).await;
-    let flushing = service.hold(Point::UsesWritten, flush(&service)).await;
+    let flushing = service.hold(Point::UsesWritten, service.flushed()).await;
     let purging = purge_beside(&service).await;
     flushing.let_go().await;
     assert_eq!(purging.let_go().await.deleted_expired, 0);
-    assert!(is_there(&service, &used).await);
+    assert!(service.row(&used).await.is_some());
 
     let renewed = ending(&service, &admin).await;
-    let renewing = service.hold(Point::Written, renew(&service, &admin, &renewed)).await;
+    let renewing = service.hold(Point::Written, service.renewed(&renewed, &admin)).await;
     service.advance_ms(UNTIL_STALE);
     let purging = purge_beside(&service).await;
     renewing.let_go().await.is(200);
     let run = purging.let_go().await;
-    assert!(is_there(&service, &renewed).await, "{run:?}");
+    assert!(service.row(&renewed).await.is_some(), "{run:?}");
     service.check(&renewed.token()).await.is(200);
 }
 
@@ -158,7 +137,7 @@ async fn who_waits_for_a_purge_brings_nothing_back() {
     }
     let used = in_use(&service, &admin).await;
     let purging = service.hold(Point::Deleted, purge(&service)).await;
-    let flushing = service.wait(flush(&service)).await;
+    let flushing = service.wait(service.flushed()).await;
     assert_eq!(purging.let_go().await.deleted_expired, 1);
     flushing.let_go().await;
 
@@ -166,12 +145,12 @@ async fn who_waits_for_a_purge_brings_nothing_back() {
     service.advance_ms(UNTIL_STALE);
     let purging = service.hold(Point::Deleted, purge(&service)).await;
     service.advance_ms(-UNTIL_STALE);
-    let renewing = service.wait(renew(&service, &admin, &expired)).await;
+    let renewing = service.wait(service.renewed(&expired, &admin)).await;
     assert_eq!(purging.let_go().await.deleted_expired, 1);
     renewing.let_go().await.is_problem(404);
     service.app.checker.forget_everything();
     for token in [used, expired] {
-        assert!(!is_there(&service, &token).await);
+        assert!(service.row(&token).await.is_none());
         service.check(&token.token()).await.is(401);
     }
 }

@@ -57,13 +57,12 @@ impl Round {
 
     /// A check by this process.
     fn check_at(&self, at: &Arc<Service>) -> impl Future<Output = Answer> + Send + use<> {
-        let (at, token) = (Arc::clone(at), self.token.clone());
-        async move { at.get(CHECK, Some(&token)).await }
+        at.sent(Method::GET, CHECK, &self.token, json!({}))
     }
 
     fn change(&self) -> impl Future<Output = Answer> + Send + use<> {
-        let (service, by, (method, path, body)) = (Arc::clone(&self.service), self.by.clone(), self.change.clone());
-        async move { service.json(method, &path, Some(&by), body).await }
+        let (method, path, body) = self.change.clone();
+        self.service.sent(method, &path, &self.by, body)
     }
 
     /// The change was made, and the next check by this process knows.
@@ -167,17 +166,9 @@ async fn a_clients_token_that_is_being_read_is_not_remembered_past_the_clients_e
         let client = service.client(&["read"]).await;
         let token = service.client_credentials(&client).await;
         service.app.checker.forget_everything();
-        let check = || {
-            let (service, token) = (Arc::clone(&service), token.clone());
-            async move { service.check(&token).await }
-        };
-        let end = {
-            let (service, admin, path) = (Arc::clone(&service), admin.clone(), format!("/v1/clients/{}", client.id));
-            async move {
-                let method = if deleted { Method::DELETE } else { Method::PATCH };
-                service.json(method, &path, Some(&admin), json!({ "disabled": true })).await
-            }
-        };
+        let check = || service.sent(Method::GET, "/v1/check", &token, json!({}));
+        let method = if deleted { Method::DELETE } else { Method::PATCH };
+        let end = service.sent(method, &format!("/v1/clients/{}", client.id), &admin, json!({ "disabled": true }));
         let reading = service.hold(Point::Read, check()).await;
         let ended = match point {
             None => {

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use daypass::pause::Point;
-use entity::token;
-use sea_orm::EntityTrait;
+use poem::http::Method;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::support::{Answer, Service, seconds};
 
@@ -21,35 +19,18 @@ async fn start() -> (Arc<Service>, String, Answer) {
     (service, admin, token)
 }
 
-fn renew(service: &Arc<Service>, admin: &str, token: &Answer) -> impl Future<Output = Answer> + Send + use<> {
-    let (service, admin, path) =
-        (Arc::clone(service), admin.to_owned(), format!("/v1/tokens/{}/renew", token.text_of("id")));
-    async move { service.post(&path, Some(&admin), json!({ "ttl": 100_000 })).await }
-}
-
 fn revoke(service: &Arc<Service>, admin: &str, token: &Answer) -> impl Future<Output = Answer> + Send + use<> {
-    let (service, admin, path) = (Arc::clone(service), admin.to_owned(), format!("/v1/tokens/{}", token.text_of("id")));
-    async move { service.delete(&path, Some(&admin)).await }
-}
-
-fn flush(service: &Arc<Service>) -> impl Future<Output = ()> + Send + use<> {
-    let service = Arc::clone(service);
-    async move { service.flush().await }
-}
-
-async fn row(service: &Service, token: &Answer) -> token::Model {
-    let id: Uuid = token.text_of("id").parse().unwrap();
-    token::Entity::find_by_id(id).one(service.app.db.reader()).await.unwrap().unwrap()
+    service.sent(Method::DELETE, &format!("/v1/tokens/{}", token.text_of("id")), admin, json!({}))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_revoked_before_a_renewal_is_written_is_not_renewed() {
     let (service, admin, token) = start().await;
-    let renewing = service.hold(Point::Change, renew(&service, &admin, &token)).await;
+    let renewing = service.hold(Point::Change, service.renewed(&token, &admin)).await;
     revoke(&service, &admin, &token).await.is(204);
-    let revoked = row(&service, &token).await;
+    let revoked = service.row(&token).await.unwrap();
     renewing.let_go().await.is_problem(409);
-    assert_eq!(row(&service, &token).await, revoked);
+    assert_eq!(service.row(&token).await.unwrap(), revoked);
     service.check(&token.token()).await.is(401);
 }
 
@@ -61,11 +42,11 @@ async fn a_revocation_between_the_read_and_the_write_of_a_renewal_holds() {
         if service.has_one_writer() {
             return;
         }
-        let renewing = service.hold(point, renew(&service, &admin, &token)).await;
+        let renewing = service.hold(point, service.renewed(&token, &admin)).await;
         let revoking = service.wait(revoke(&service, &admin, &token)).await;
         renewing.let_go().await.is(200);
         revoking.let_go().await.is(204);
-        assert!(row(&service, &token).await.revoked_at.is_some());
+        assert!(service.row(&token).await.unwrap().revoked_at.is_some());
         service.check(&token.token()).await.is(401);
     }
 }
@@ -78,7 +59,7 @@ async fn a_renewal_that_waited_for_a_revocation_is_refused() {
         return;
     }
     let revoking = service.hold(Point::Written, revoke(&service, &admin, &token)).await;
-    let renewing = service.wait(renew(&service, &admin, &token)).await;
+    let renewing = service.wait(service.renewed(&token, &admin)).await;
     revoking.let_go().await.is(204);
     renewing.let_go().await.is_problem(409);
     service.check(&token.token()).await.is(401);
@@ -87,11 +68,11 @@ async fn a_renewal_that_waited_for_a_revocation_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_use_that_is_about_to_be_written_does_not_touch_what_was_revoked() {
     let (service, admin, token) = start().await;
-    let flushing = service.hold(Point::Uses, flush(&service)).await;
+    let flushing = service.hold(Point::Uses, service.flushed()).await;
     revoke(&service, &admin, &token).await.is(204);
-    let revoked = row(&service, &token).await;
+    let revoked = service.row(&token).await.unwrap();
     flushing.let_go().await;
-    assert_eq!(row(&service, &token).await, revoked);
+    assert_eq!(service.row(&token).await.unwrap(), revoked);
     assert_eq!(revoked.last_used_at, None);
     service.check(&token.token()).await.is(401);
 }
@@ -102,11 +83,11 @@ async fn a_revocation_waits_for_a_use_that_is_being_written() {
     if service.has_one_writer() {
         return;
     }
-    let flushing = service.hold(Point::UsesWritten, flush(&service)).await;
+    let flushing = service.hold(Point::UsesWritten, service.flushed()).await;
     let revoking = service.wait(revoke(&service, &admin, &token)).await;
     flushing.let_go().await;
     revoking.let_go().await.is(204);
-    let row = row(&service, &token).await;
+    let row = service.row(&token).await.unwrap();
     assert_eq!((row.revoked_at, row.last_used_at), (Some(service.now()), Some(service.now())));
     service.check(&token.token()).await.is(401);
 }

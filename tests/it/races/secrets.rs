@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use daypass::pause::Point;
+use poem::http::Method;
 use serde_json::json;
 
 use crate::support::{Answer, Service, seconds};
 
 /// Rotates the token that is presented, or the one of this id.
 fn rotate(service: &Arc<Service>, token: &str, id: &str) -> impl Future<Output = Answer> + Send + use<> {
-    let (service, token, path) = (Arc::clone(service), token.to_owned(), format!("/v1/tokens/{id}/rotate"));
-    async move { service.post(&path, Some(&token), json!({})).await }
+    service.sent(Method::POST, &format!("/v1/tokens/{id}/rotate"), token, json!({}))
 }
 
 fn trade(service: &Arc<Service>, refresh: &str) -> impl Future<Output = Answer> + Send + use<> {

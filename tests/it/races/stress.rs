@@ -16,6 +16,7 @@ use daypass::{
     write::write,
 };
 use entity::maintenance_run::Trigger;
+use poem::http::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -55,9 +56,8 @@ async fn parallel_issues_cannot_pass_a_users_limit_together() {
         let session = service.session("alice", &[]).await;
         let mut issues = JoinSet::new();
         for number in 0..50 {
-            let service = Arc::clone(if number % 2 == 0 { &service } else { &replica });
-            let session = session.clone();
-            issues.spawn(async move { service.issue(&session, json!({})).await });
+            let by = if number % 2 == 0 { &service } else { &replica };
+            issues.spawn(by.sent(Method::POST, "/v1/tokens", &session, json!({})));
         }
         let answers = issues.join_all().await;
         assert!(answers.iter().all(|answer| [201, 409].contains(&answer.status.as_u16())), "{answers:?}");
@@ -105,7 +105,7 @@ async fn no_check_that_begins_after_a_change_lets_it_in() {
             1 => service.post(&format!("/v1/tokens/{id}/rotate"), Some(&alice), json!({})).await,
             _ => {
                 let path = format!("/v1/users/{user}");
-                service.json(poem::http::Method::PATCH, &path, Some(&admin), json!({ "disabled": true })).await
+                service.json(Method::PATCH, &path, Some(&admin), json!({ "disabled": true })).await
             }
         };
         answered.store(true, Ordering::SeqCst);
@@ -126,11 +126,9 @@ async fn whatever_happens_beside_it_a_revocation_holds() {
         service.check(&token.token()).await.is(200);
         let mut changes = JoinSet::new();
         for what in ["renew", "rotate", "renew", "rotate"] {
-            let (service, admin, path) = (Arc::clone(&service), admin.clone(), format!("/v1/tokens/{id}/{what}"));
-            changes.spawn(async move { service.post(&path, Some(&admin), json!({})).await });
+            changes.spawn(service.sent(Method::POST, &format!("/v1/tokens/{id}/{what}"), &admin, json!({})));
         }
-        let flushing = Arc::clone(&service);
-        let flushing = tokio::spawn(async move { flushing.flush().await });
+        let flushing = tokio::spawn(service.flushed());
         tokio::task::yield_now().await;
         service.delete(&format!("/v1/tokens/{id}"), Some(&admin)).await.is(204);
         flushing.await.unwrap();
@@ -169,8 +167,7 @@ async fn a_purge_beside_the_writing_of_uses_deletes_what_it_tells_and_no_more() 
                 service.check(token).await.is(200);
             }
         }
-        let flushing = Arc::clone(&service);
-        let flushing = tokio::spawn(async move { flushing.flush().await });
+        let flushing = tokio::spawn(service.flushed());
         let run =
             maintenance::run(&service.app, Job::Purge, Trigger::Schedule, Manner::default(), &mut ()).await.unwrap();
         flushing.await.unwrap();
@@ -210,7 +207,7 @@ async fn a_login_does_not_slip_past_a_new_password() {
         logins.spawn(async move { service.login("alice", json!({})).await });
     }
     let change = json!({ "current_password": PASSWORD, "new_password": "another fine long phrase" });
-    service.json(poem::http::Method::PUT, "/v1/me/password", Some(&session), change).await.is(204);
+    service.json(Method::PUT, "/v1/me/password", Some(&session), change).await.is(204);
     for answer in logins.join_all().await {
         if answer.status == 200 {
             service.check(&answer.token()).await.is(401);
@@ -227,12 +224,11 @@ async fn of_parallel_rotations_exactly_the_last_secret_works() {
     let id = service.issue(&session, json!({})).await.text_of("id");
     let mut rotations = JoinSet::new();
     for _ in 0..8 {
-        let (service, session, path) = (Arc::clone(&service), session.clone(), format!("/v1/tokens/{id}/rotate"));
-        rotations.spawn(async move { service.post(&path, Some(&session), json!({})).await.token() });
+        rotations.spawn(service.sent(Method::POST, &format!("/v1/tokens/{id}/rotate"), &session, json!({})));
     }
     let mut working = 0;
-    for token in rotations.join_all().await {
-        working += u32::from(service.check(&token).await.status == 200);
+    for rotated in rotations.join_all().await {
+        working += u32::from(service.check(&rotated.token()).await.status == 200);
     }
     assert_eq!(working, 1);
 }
@@ -258,7 +254,7 @@ async fn a_renewal_that_had_to_wait_does_not_revive_what_was_ended() {
     let user = token.member("user")["id"].as_str().unwrap().to_owned();
     service.set_to(&token.member("expires_at"), 0);
     let disabled = json!({ "disabled": true });
-    service.json(poem::http::Method::PATCH, &format!("/v1/users/{user}"), Some(&admin), disabled).await.is(200);
+    service.json(Method::PATCH, &format!("/v1/users/{user}"), Some(&admin), disabled).await.is(200);
     // By a clock that is a second behind, the token has not expired yet.
     service.advance_ms(-1_000);
     let id = token.text_of("id").parse().unwrap();
@@ -281,8 +277,7 @@ async fn of_parallel_rotations_of_the_presented_token_one_succeeds() {
     let session = service.session("alice", &[]).await;
     let mut rotations = JoinSet::new();
     for _ in 0..8 {
-        let (service, session) = (Arc::clone(&service), session.clone());
-        rotations.spawn(async move { service.post("/v1/tokens/current/rotate", Some(&session), json!({})).await });
+        rotations.spawn(service.sent(Method::POST, "/v1/tokens/current/rotate", &session, json!({})));
     }
     let (rotated, refused): (Vec<_>, Vec<_>) =
         rotations.join_all().await.into_iter().partition(|answer| answer.status == 200);
@@ -300,8 +295,7 @@ async fn no_token_is_issued_past_a_log_out_everywhere() {
         let session = service.login("alice", json!({})).await.token();
         let mut issues = JoinSet::new();
         for _ in 0..10 {
-            let (service, session) = (Arc::clone(&service), session.clone());
-            issues.spawn(async move { service.issue(&session, json!({})).await });
+            issues.spawn(service.sent(Method::POST, "/v1/tokens", &session, json!({})));
         }
         tokio::task::yield_now().await;
         service.post("/v1/logout-all?kinds=session,api", Some(&session), json!({})).await.is(200);

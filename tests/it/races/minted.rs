@@ -52,6 +52,16 @@ const ALL: [(Maker, &[Ender]); 6] = {
     ]
 };
 
+/// Each maker with each of its enders.
+fn pairs() -> impl Iterator<Item = (Maker, Ender)> {
+    ALL.into_iter().flat_map(|(maker, enders)| enders.iter().map(move |ender| (maker, *ender)))
+}
+
+/// Who logs out everywhere may log in again: what is made so may come after the end, and work.
+fn may_log_in_again(maker: Maker, ender: Ender) -> bool {
+    ender == Ender::LogoutAll && [Maker::Login, Maker::LoginWithRefresh, Maker::PasswordGrant].contains(&maker)
+}
+
 /// Somebody who has tokens, with all that is needed to make another and to end them.
 #[derive(Clone)]
 struct Somebody {
@@ -165,15 +175,13 @@ impl Somebody {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_made_by_what_was_known_before_the_end() {
     let (service, other, admin) = start(false).await;
-    for (maker, enders) in ALL {
-        for ender in enders.iter().copied() {
-            let they = Somebody::new(&service, &admin, maker, ender).await;
-            let making = service.hold(Point::Change, they.make(maker)).await;
-            they.end(ender, &service).await;
-            let made = making.let_go().await;
-            assert!(!made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
-            they.has_none_left(maker, ender, &made, &other).await;
-        }
+    for (maker, ender) in pairs() {
+        let they = Somebody::new(&service, &admin, maker, ender).await;
+        let making = service.hold(Point::Change, they.make(maker)).await;
+        they.end(ender, &service).await;
+        let made = making.let_go().await;
+        assert!(!made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
+        they.has_none_left(maker, ender, &made, &other).await;
     }
 }
 
@@ -185,20 +193,18 @@ async fn what_is_written_and_not_committed_ends_too() {
         if service.has_one_writer() {
             return;
         }
-        for (maker, enders) in ALL {
+        for (maker, ender) in pairs() {
             // Where nothing is counted, only issuing is another way; by one statement on PostgreSQL, which commits itself.
             if !counted && (maker != Maker::Issue || service.app.db.engine() == Engine::Postgres) {
                 continue;
             }
-            for ender in enders.iter().copied() {
-                let they = Somebody::new(&service, &admin, maker, ender).await;
-                let making = service.hold(Point::Written, they.make(maker)).await;
-                let ending = service.wait(they.end(ender, &service)).await;
-                let made = making.let_go().await;
-                assert!(made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
-                ending.let_go().await;
-                they.has_none_left(maker, ender, &made, &other).await;
-            }
+            let they = Somebody::new(&service, &admin, maker, ender).await;
+            let making = service.hold(Point::Written, they.make(maker)).await;
+            let ending = service.wait(they.end(ender, &service)).await;
+            let made = making.let_go().await;
+            assert!(made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
+            ending.let_go().await;
+            they.has_none_left(maker, ender, &made, &other).await;
         }
     }
 }
@@ -208,15 +214,13 @@ async fn what_is_written_and_not_committed_ends_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_committed_and_not_answered_ends_too() {
     let (service, other, admin) = start(true).await;
-    for (maker, enders) in ALL {
-        for ender in enders.iter().copied() {
-            let they = Somebody::new(&service, &admin, maker, ender).await;
-            let making = service.hold(Point::Committed, they.make(maker)).await;
-            they.end(ender, &other).await;
-            let made = making.let_go().await;
-            assert!(made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
-            they.has_none_left(maker, ender, &made, &other).await;
-        }
+    for (maker, ender) in pairs() {
+        let they = Somebody::new(&service, &admin, maker, ender).await;
+        let making = service.hold(Point::Committed, they.make(maker)).await;
+        they.end(ender, &other).await;
+        let made = making.let_go().await;
+        assert!(made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
+        they.has_none_left(maker, ender, &made, &other).await;
     }
 }
 
@@ -224,15 +228,13 @@ async fn what_is_committed_and_not_answered_ends_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_made_before_the_end_begins_ends_too() {
     let (service, other, admin) = start(false).await;
-    for (maker, enders) in ALL {
-        for ender in enders.iter().copied() {
-            let they = Somebody::new(&service, &admin, maker, ender).await;
-            let ending = service.hold(Point::Change, they.end(ender, &service)).await;
-            let made = they.make(maker).await;
-            assert!(made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
-            ending.let_go().await;
-            they.has_none_left(maker, ender, &made, &other).await;
-        }
+    for (maker, ender) in pairs() {
+        let they = Somebody::new(&service, &admin, maker, ender).await;
+        let ending = service.hold(Point::Change, they.end(ender, &service)).await;
+        let made = they.make(maker).await;
+        assert!(made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
+        ending.let_go().await;
+        they.has_none_left(maker, ender, &made, &other).await;
     }
 }
 
@@ -243,16 +245,14 @@ async fn nothing_is_made_beside_the_end() {
     if service.has_one_writer() {
         return;
     }
-    for (maker, enders) in ALL {
-        for ender in enders.iter().copied() {
-            let they = Somebody::new(&service, &admin, maker, ender).await;
-            let ending = service.hold(Point::Written, they.end(ender, &service)).await;
-            let making = service.wait(they.make(maker)).await;
-            ending.let_go().await;
-            let made = making.let_go().await;
-            assert!(!made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
-            they.has_none_left(maker, ender, &made, &other).await;
-        }
+    for (maker, ender) in pairs() {
+        let they = Somebody::new(&service, &admin, maker, ender).await;
+        let ending = service.hold(Point::Written, they.end(ender, &service)).await;
+        let making = service.wait(they.make(maker)).await;
+        ending.let_go().await;
+        let made = making.let_go().await;
+        assert!(!made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
+        they.has_none_left(maker, ender, &made, &other).await;
     }
 }
 
@@ -260,23 +260,15 @@ async fn nothing_is_made_beside_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_made_by_what_is_remembered_past_the_end() {
     let (service, other, admin) = start(false).await;
-    for (maker, enders) in ALL {
-        for ender in enders.iter().copied() {
-            // Who logs out everywhere may log in again, and this comes after.
-            if ender == Ender::LogoutAll
-                && [Maker::Login, Maker::LoginWithRefresh, Maker::PasswordGrant].contains(&maker)
-            {
-                continue;
-            }
-            let they = Somebody::new(&service, &admin, maker, ender).await;
-            let ending = service.hold(Point::Committed, they.end(ender, &service)).await;
-            let making: Begun<Answer> = service.until(Point::Change, they.make(maker)).await;
-            assert!(making.held.is_some() || maker != Maker::Issue, "its session is remembered");
-            ending.let_go().await;
-            let made = making.let_go().await;
-            assert!(!made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
-            they.has_none_left(maker, ender, &made, &other).await;
-        }
+    for (maker, ender) in pairs().filter(|(maker, ender)| !may_log_in_again(*maker, *ender)) {
+        let they = Somebody::new(&service, &admin, maker, ender).await;
+        let ending = service.hold(Point::Committed, they.end(ender, &service)).await;
+        let making: Begun<Answer> = service.until(Point::Change, they.make(maker)).await;
+        assert!(making.held.is_some() || maker != Maker::Issue, "its session is remembered");
+        ending.let_go().await;
+        let made = making.let_go().await;
+        assert!(!made.status.is_success(), "{maker:?}, {ender:?}: {made:?}");
+        they.has_none_left(maker, ender, &made, &other).await;
     }
 }
 
@@ -284,24 +276,16 @@ async fn nothing_is_made_by_what_is_remembered_past_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_order_none_is_left() {
     let (service, other, admin) = start(false).await;
-    for (maker, enders) in ALL {
-        for ender in enders.iter().copied() {
-            // Who logs out everywhere may log in again.
-            if ender == Ender::LogoutAll
-                && [Maker::Login, Maker::LoginWithRefresh, Maker::PasswordGrant].contains(&maker)
-            {
-                continue;
-            }
-            let they = Somebody::new(&service, &admin, maker, ender).await;
-            let mut making = JoinSet::new();
-            for _ in 0..4 {
-                making.spawn(they.make(maker));
-            }
-            tokio::task::yield_now().await;
-            they.end(ender, &service).await;
-            for made in making.join_all().await {
-                they.has_none_left(maker, ender, &made, &other).await;
-            }
+    for (maker, ender) in pairs().filter(|(maker, ender)| !may_log_in_again(*maker, *ender)) {
+        let they = Somebody::new(&service, &admin, maker, ender).await;
+        let mut making = JoinSet::new();
+        for _ in 0..4 {
+            making.spawn(they.make(maker));
+        }
+        tokio::task::yield_now().await;
+        they.end(ender, &service).await;
+        for made in making.join_all().await {
+            they.has_none_left(maker, ender, &made, &other).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is promised of tokens, as data and pure functions: written from the contract and the README, not from the code.
+//! What is promised of tokens, as data and pure functions: written from the README and the API's document, not from the code.
 //!
 //! Instants are Unix milliseconds, durations too. A span of time is given as what is certain: before it begins the one, from its
 //! end on the other, and within it the service may do either.
@@ -108,7 +108,8 @@ pub struct Trade {
 }
 
 impl Token {
-    /// Contract §1: `ttl`, `max_expires_at`, `idle_timeout`. Nothing of a family outlives `family_end`.
+    /// One that was just made: its ttl counts from now, no renewal goes beyond its kind's `max_lifetime`, and nothing of a family
+    /// beyond the family's end.
     pub fn issued(
         kind: Kind,
         user: usize,
@@ -136,12 +137,12 @@ impl Token {
         }
     }
 
-    /// Contract §1: how far the record of a use lags behind it, at most; whoever reads it grants as much.
+    /// README, "A sliding token": how far the record of a use lags behind it, at most; whoever reads it grants as much.
     fn allowance(&self) -> i64 {
         self.idle_timeout.map_or(0, |idle| PRECISION.min(idle / 4))
     }
 
-    /// Contract §1: `expires_at = min(last use + idle_timeout, ttl's or renewal's end, max_expires_at)`, as it may be shown.
+    /// `expires_at = min(last use + idle_timeout, ttl's or renewal's end, max_expires_at)`, as it may be shown.
     pub fn expires_at(&self) -> Range<i64> {
         let idle_end = self.idle_timeout.map_or(i64::MAX, |idle| self.last_use + idle);
         self.ttl_end.min(idle_end - self.allowance())..self.ttl_end.min(idle_end)
@@ -154,7 +155,7 @@ impl Token {
         earliest..self.found_expired.map_or(latest, |found| found.min(latest))
     }
 
-    /// None while it may have expired or not. Contract §1: exclusive, at `now >= expires_at` it is expired.
+    /// None while it may have expired or not. Its end is exclusive: at `now >= expires_at` it is expired.
     pub fn state(&self, now: i64) -> Option<State> {
         let end = self.end();
         match self.revoked_at {
@@ -169,7 +170,7 @@ impl Token {
         self.state(now) == Some(State::Active)
     }
 
-    /// Contract §3, `renewToken`: `min(now + ttl, max_expires_at)`, never earlier than it was; `ttl` is clamped.
+    /// The API's `renewToken`: `min(now + ttl, max_expires_at)`, never earlier than it was; `ttl` is clamped.
     pub fn renew(&mut self, ttl: Option<i64>, now: i64) {
         self.ttl_end = self.max_end.min(now + ttl.unwrap_or(self.ttl)).max(self.ttl_end);
         self.last_use = now;
@@ -181,8 +182,8 @@ impl Token {
         }
     }
 
-    /// Whether the purge deletes it; none where it may. Contract §1: stale is what expired or was revoked longer ago than its
-    /// retention; README: a minute at least. What has been revoked is that, though it had expired before.
+    /// Whether the purge deletes it; none where it may. README, "Maintenance": what expired or was revoked longer ago than it is
+    /// kept, a minute at least. What has been revoked is that, though it had expired before.
     pub fn is_stale(&self, settings: &Settings, now: i64) -> Option<bool> {
         if let Some(revoked_at) = self.revoked_at {
             return Some(now > revoked_at + settings.retain_revoked.max(SETTLED));
@@ -216,7 +217,7 @@ pub enum Answer {
     NotHere,
 }
 
-/// What a check of this secret may answer. Contract §2: what was replaced or deleted is unknown, or still known for what it was.
+/// What a check of this secret may answer. What was replaced or deleted is unknown, or still known for what it was.
 pub fn answers(token: &Token, secret: &Secret, now: i64) -> Vec<Answer> {
     let is_over = now >= secret.until;
     let mut answers = match token.state(now) {
@@ -295,8 +296,8 @@ impl World {
         }
     }
 
-    /// Contract §5, `refresh_token`: rotating; a spent one ends its family, but for a retry within the grace while its successor
-    /// is unused.
+    /// README, "A refresh token is good for one trade": a spent one ends its family, but for a retry within the grace while its
+    /// successor is unused.
     pub fn trade(&self, refresh: usize) -> Traded {
         let token = &self.tokens[refresh];
         if self.disabled[token.user] || self.family(refresh).is_none() {

@@ -389,7 +389,7 @@ impl Driver {
         }
     }
 
-    /// Contract §5: inactive in any way is `{"active": false}` and nothing else.
+    /// RFC 7662 §2.2: inactive in any way is `{"active": false}` and nothing else.
     async fn is_introspected(&mut self, secret: usize, admin: &str) {
         let works = self.present(secret);
         let Secret { token, text, .. } = &self.secrets[secret];

@@ -27,7 +27,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 #[derive(Clone)]
 pub struct Client {
     pub id: String,
-    secret: String,
+    pub secret: String,
 }
 
 impl Client {

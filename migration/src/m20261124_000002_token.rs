@@ -63,6 +63,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(table::drop(manager, "token")).await
+        table::drop(manager, "token").await
     }
 }

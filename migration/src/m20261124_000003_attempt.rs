@@ -25,6 +25,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(table::drop(manager, "attempt")).await
+        table::drop(manager, "attempt").await
     }
 }

@@ -27,6 +27,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(table::drop(manager, "change")).await
+        table::drop(manager, "change").await
     }
 }

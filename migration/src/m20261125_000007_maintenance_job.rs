@@ -2,7 +2,7 @@
 //! with besides tokens; runs are asked for by their job, so there is an index for that.
 
 use sea_orm_migration::{
-    prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, Table, async_trait},
+    prelude::{DbErr, DeriveMigrationName, Index, MigrationTrait, SchemaManager, async_trait},
     schema::{big_integer, big_integer_null, string_len, string_len_null, uuid_null},
 };
 
@@ -34,18 +34,13 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        if !(table::goes_on(manager) && manager.has_column(RUNS, OTHER).await?) {
-            let runs = Table::alter().table(RUNS).add_column(big_integer(OTHER).default(0)).to_owned();
-            manager.alter_table(runs).await?;
-        }
+        table::add_column(manager, RUNS, big_integer(OTHER).default(0)).await?;
         table::create_index(manager, RUNS, INDEX, Index::create().col("job").col("id").to_owned()).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         table::drop_index(manager, RUNS, INDEX).await?;
-        if !table::goes_on(manager) || manager.has_column(RUNS, OTHER).await? {
-            manager.alter_table(Table::alter().table(RUNS).drop_column(OTHER).to_owned()).await?;
-        }
-        manager.drop_table(table::drop(manager, "maintenance_job")).await
+        table::drop_column(manager, RUNS, OTHER).await?;
+        table::drop(manager, "maintenance_job").await
     }
 }

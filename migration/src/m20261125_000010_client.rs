@@ -60,6 +60,6 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         table::drop_index(manager, "token", TOKENS).await?;
-        manager.drop_table(table::drop(manager, "client")).await
+        table::drop(manager, "client").await
     }
 }

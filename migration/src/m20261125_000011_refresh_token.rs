@@ -45,6 +45,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(table::drop(manager, "refresh_token")).await
+        table::drop(manager, "refresh_token").await
     }
 }

@@ -35,6 +35,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(table::drop(manager, "audit_event")).await
+        table::drop(manager, "audit_event").await
     }
 }

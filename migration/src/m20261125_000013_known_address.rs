@@ -29,6 +29,6 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(table::drop(manager, "known_address")).await
+        table::drop(manager, "known_address").await
     }
 }

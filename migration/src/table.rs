@@ -5,7 +5,7 @@
 //! error. Elsewhere a step is done as a whole or not at all, and either would be a surprise.
 
 use sea_orm_migration::{
-    prelude::{DbErr, Index, IndexCreateStatement, SchemaManager, Table, TableCreateStatement, TableDropStatement},
+    prelude::{ColumnDef, DbErr, Index, IndexCreateStatement, SchemaManager, Table, TableCreateStatement},
     sea_orm::DatabaseBackend,
 };
 
@@ -18,21 +18,48 @@ pub(crate) fn create(manager: &SchemaManager<'_>, name: &'static str) -> TableCr
     table.table(name);
     let engine = manager.get_database_backend();
     if engine == DatabaseBackend::MySql {
-        table.character_set("utf8mb4").collate("utf8mb4_bin").if_not_exists();
+        table.character_set("utf8mb4").collate("utf8mb4_bin");
     } else if engine == DatabaseBackend::Sqlite {
         table.extra("WITHOUT ROWID");
+    }
+    if may_be_half_done(manager) {
+        table.if_not_exists();
     }
     table
 }
 
-/// What takes a table back.
-pub(crate) fn drop(manager: &SchemaManager<'_>, name: &'static str) -> TableDropStatement {
+/// Takes a table back.
+pub(crate) async fn drop(manager: &SchemaManager<'_>, name: &'static str) -> Result<(), DbErr> {
     let mut table = Table::drop();
     table.table(name);
-    if goes_on(manager) {
+    if may_be_half_done(manager) {
         table.if_exists();
     }
-    table
+    manager.drop_table(table).await
+}
+
+/// Gives a table another column.
+pub(crate) async fn add_column(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    column: &ColumnDef,
+) -> Result<(), DbErr> {
+    if may_be_half_done(manager) && manager.has_column(table, column.get_column_name()).await? {
+        return Ok(());
+    }
+    manager.alter_table(Table::alter().table(table).add_column(column.clone()).to_owned()).await
+}
+
+/// Takes a column back.
+pub(crate) async fn drop_column(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    name: &'static str,
+) -> Result<(), DbErr> {
+    if may_be_half_done(manager) && !manager.has_column(table, name).await? {
+        return Ok(());
+    }
+    manager.alter_table(Table::alter().table(table).drop_column(name).to_owned()).await
 }
 
 /// Makes an index of this name on this table.
@@ -42,7 +69,7 @@ pub(crate) async fn create_index(
     name: &'static str,
     mut index: IndexCreateStatement,
 ) -> Result<(), DbErr> {
-    if goes_on(manager) && manager.has_index(table, name).await? {
+    if may_be_half_done(manager) && manager.has_index(table, name).await? {
         return Ok(());
     }
     manager.create_index(index.name(name).table(table).to_owned()).await
@@ -54,13 +81,13 @@ pub(crate) async fn drop_index(
     table: &'static str,
     name: &'static str,
 ) -> Result<(), DbErr> {
-    if goes_on(manager) && !manager.has_index(table, name).await? {
+    if may_be_half_done(manager) && !manager.has_index(table, name).await? {
         return Ok(());
     }
     manager.drop_index(Index::drop().name(name).table(table).to_owned()).await
 }
 
 /// Whether a step may find itself half done.
-pub(crate) fn goes_on(manager: &SchemaManager<'_>) -> bool {
+fn may_be_half_done(manager: &SchemaManager<'_>) -> bool {
     manager.get_database_backend() == DatabaseBackend::MySql
 }

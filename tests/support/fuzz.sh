@@ -9,9 +9,10 @@ install_cargo_fuzz() {
 }
 
 fuzz() { # target, or none for all; seconds for each
-    local target targets=(token authorization form configuration)
-    [ -z "$1" ] || targets=("$1")
-    for target in "${targets[@]}"; do
+    local file files=("fuzz/targets/$1.rs") target
+    [ -n "$1" ] || files=(fuzz/targets/*.rs)
+    for file in "${files[@]}"; do
+        target=$(basename "$file" .rs)
         banner "$target, $2 s"
         # What is found is kept beside the corpus, and not in it. No sanitizer: nothing here is unsafe that one would watch. The
         # variable lets the stable compiler count what is reached.

@@ -34,13 +34,8 @@ impl Password {
         self.0.len() > bytes
     }
 
-    /// The password itself, for tests to compare.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn expose(&self) -> &str {
-        self.as_str()
-    }
-
-    fn as_str(&self) -> &str {
+    /// The password itself.
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 

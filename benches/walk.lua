@@ -2,9 +2,10 @@
 --
 --     wrk ... -s walk.lua URL -- FILE THREADS [once]
 --
--- With `once` a thread stops at the end of its slice instead of starting over, and says so: wrk itself waits until its time is over.
+-- With `once` a thread stops at the end of its slice instead of starting over, and says so: wrk itself waits until its time is
+-- over, or until it is interrupted. What is under way then is not waited for.
 
-local threads_made = 0
+local threads_made, said = 0, false
 
 function setup(thread)
     thread:set("id", threads_made)
@@ -28,11 +29,11 @@ end
 function request()
     position = position + 1
     if position > #own then
-        if once then
+        if once and not said then
             wrk.thread:stop()
             io.write("WALKED\n")
             io.flush()
-            once = false
+            said = true
         end
         position = 1
     end

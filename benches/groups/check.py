@@ -87,7 +87,7 @@ def note_uses(server, requests_file, noted_at):
     fell due within a round, it would be every first one of a token.
     """
     time.sleep(max(0, noted_at + MINUTE - time.monotonic()))
-    load.run(server.port, requests_file, 64, 3, once=True)
+    load.run(server.port, requests_file, 64, 60, once=True)
     noted_at = time.monotonic()
     time.sleep(2)
     return noted_at

@@ -197,7 +197,7 @@ def beside_others(bench, database, size):
 
     checks = load.write_requests(bench, "purge", [tokens.check_request(token) for token in known])
     # A first use is written, and the next only a minute later.
-    load.run(server.port, checks, CLIENTS, 2, once=True)
+    load.run(server.port, checks, CLIENTS, 60, once=True)
     time.sleep(2)
 
     def round_of(found, **how):

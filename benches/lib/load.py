@@ -1,6 +1,7 @@
 """Load by wrk, with the CPU time that it costs the server."""
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 
@@ -21,24 +22,34 @@ def write_requests(bench, name, requests):
 
 
 def run(port, file, connections, seconds, refused=False, once=False, paced=False, pids=None):
-    """Runs wrk once, as fast as it goes or `paced`. `pids` names the processes whose CPU time is taken; it is given for
-    each request in µs.
+    """Runs wrk as below. `pids` names the processes whose CPU time is taken; it is given for each request in µs.
 
     Every answer must be a success, or every one a refusal (`refused`): figures of anything else mean nothing.
     """
-    threads = min(THREADS, connections)
-    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", PACED if paced else WALK]
-    command += [f"http://127.0.0.1:{port}", "--", file, str(threads)] + (["once"] if once else [])
     before = {name: cpu_seconds(pid) for name, pid in (pids or {}).items()}
-    ran = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    result = wrk(port, file, connections, seconds, once, paced)
     after = {name: cpu_seconds(pid) for name, pid in (pids or {}).items()}
-    found = [line for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
-    if ran.returncode != 0 or not found:
-        raise RuntimeError(f"wrk failed: {ran.stdout}{ran.stderr}")
-    result = json.loads(found[0].removeprefix("RESULT "))
     expected = result["requests"] if refused else 0
     if result["requests"] == 0 or result["broken"] or result["refused"] != expected:
         raise RuntimeError(f"unexpected answers from port {port}: {result}")
     result["per_second"] = result["requests"] / result["seconds"]
     result["cpu_us"] = {name: (after[name] - before[name]) / result["requests"] * 1e6 for name in after}
     return result
+
+
+def wrk(port, file, connections, seconds, once=False, paced=False):
+    """What walk.lua counts, as fast as it goes or `paced`. With `once` it is over when all of the file was sent, or after so many
+    seconds."""
+    threads = min(THREADS, connections)
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", PACED if paced else WALK]
+    command += [f"http://127.0.0.1:{port}", "--", file, str(threads)] + (["once"] if once else [])
+    lines = []
+    with subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout:
+            lines.append(line)
+            if line == "WALKED\n" and lines.count(line) == threads:
+                process.send_signal(signal.SIGINT)
+    found = [line for line in lines if line.startswith("RESULT ")]
+    if process.returncode != 0 or not found:
+        raise RuntimeError(f"wrk failed: {''.join(lines)}")
+    return json.loads(found[0].removeprefix("RESULT "))

@@ -102,6 +102,10 @@ as_user() { # user, command...
     if [ "$(id -u)" -eq 0 ]; then runuser -u "$user" -- "$@"; else "$@"; fi
 }
 
+gone() { # process id
+    ! kill -0 "$1" 2> /dev/null
+}
+
 # Waits until a command succeeds, up to half a minute.
 await() { # command...
     local tries

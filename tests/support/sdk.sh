@@ -1,7 +1,5 @@
 # Clients that are generated from the OpenAPI document, and Schemathesis, each before a server that runs. Sourced by
-# tests/run, after browser.sh, which starts and stops servers.
-
-admin_password='violet lamps hum quietly' # of the servers that are started here
+# tests/run, after daypass.sh.
 
 needed_for() { # language
     case "$1" in
@@ -62,8 +60,8 @@ start_for_clients() { # folder
     port=$(free_port)
     cargo build --locked --quiet || return 1
     rm -rf "$1"
-    DAYPASS_LIMITS__LOGIN_PER_MINUTE_PER_IP=0 DAYPASS_LIMITS__LOGIN_FAILURES_BEFORE_LOCK=1000000 \
-        start_daypass "$1" "$port"
+    start_daypass target/debug/daypass "$1" "$port" \
+        DAYPASS_LIMITS__LOGIN_PER_MINUTE_PER_IP=0 DAYPASS_LIMITS__LOGIN_FAILURES_BEFORE_LOCK=1000000
     url=http://127.0.0.1:$port
     await is_ready "$url" || { tail -n 20 "$1/log"; return 1; }
 }

@@ -71,10 +71,6 @@ own() { # user
     [ "$(id -u)" -ne 0 ] || chown "$1" "$folder"
 }
 
-gone() { # process id
-    ! kill -0 "$1" 2> /dev/null
-}
-
 [ $# -eq 3 ] || usage
 folder=$(cd "$3" && pwd)
 case "$1 $2" in

@@ -24,32 +24,30 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                table::create(manager, "token")
-                    .col(uuid("id").primary_key())
-                    .col(string_len("kind", 1))
-                    .col(small_integer("digest_algorithm"))
-                    .col(var_binary("digest", 32))
-                    .col(var_binary_null("previous_digest", 32))
-                    .col(big_integer_null("previous_expires_at"))
-                    .col(string_len("hint", 4))
-                    .col(string_len_null("name", 200))
-                    .col(uuid_null("user_id"))
-                    .col(string_len_null("client_id", 64))
-                    .col(text("scopes"))
-                    .col(big_integer("ttl"))
-                    .col(big_integer_null("idle_timeout"))
-                    .col(big_integer("created_at"))
-                    .col(big_integer("expires_at"))
-                    .col(big_integer("ttl_expires_at"))
-                    .col(big_integer("max_expires_at"))
-                    .col(big_integer_null("last_used_at"))
-                    .col(big_integer_null("revoked_at"))
-                    .col(big_integer("changed_at"))
-                    .to_owned(),
-            )
-            .await?;
+        table::create(manager, "token", |table| {
+            table
+                .col(uuid("id").primary_key())
+                .col(string_len("kind", 1))
+                .col(small_integer("digest_algorithm"))
+                .col(var_binary("digest", 32))
+                .col(var_binary_null("previous_digest", 32))
+                .col(big_integer_null("previous_expires_at"))
+                .col(string_len("hint", 4))
+                .col(string_len_null("name", 200))
+                .col(uuid_null("user_id"))
+                .col(string_len_null("client_id", 64))
+                .col(text("scopes"))
+                .col(big_integer("ttl"))
+                .col(big_integer_null("idle_timeout"))
+                .col(big_integer("created_at"))
+                .col(big_integer("expires_at"))
+                .col(big_integer("ttl_expires_at"))
+                .col(big_integer("max_expires_at"))
+                .col(big_integer_null("last_used_at"))
+                .col(big_integer_null("revoked_at"))
+                .col(big_integer("changed_at"));
+        })
+        .await?;
         let index = Index::create().col("expires_at").to_owned();
         table::create_index(manager, "token", "token_expires_at", index).await?;
         let index = Index::create().col("user_id").col("id").to_owned();

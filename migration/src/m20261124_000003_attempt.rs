@@ -13,15 +13,13 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                table::create(manager, "attempt")
-                    .col(string_len("subject", 200).primary_key())
-                    .col(big_integer("count"))
-                    .col(big_integer("expires_at"))
-                    .to_owned(),
-            )
-            .await
+        table::create(manager, "attempt", |table| {
+            table
+                .col(string_len("subject", 200).primary_key())
+                .col(big_integer("count"))
+                .col(big_integer("expires_at"));
+        })
+        .await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -14,16 +14,14 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                table::create(manager, "change")
-                    .col(big_integer("second"))
-                    .col(uuid("id"))
-                    .col(uuid("token_id"))
-                    .primary_key(Index::create().col("second").col("id"))
-                    .to_owned(),
-            )
-            .await
+        table::create(manager, "change", |table| {
+            table
+                .col(big_integer("second"))
+                .col(uuid("id"))
+                .col(uuid("token_id"))
+                .primary_key(Index::create().col("second").col("id"));
+        })
+        .await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -18,22 +18,20 @@ const INDEX: &str = "maintenance_run_job";
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                table::create(manager, "maintenance_job")
-                    .col(string_len("name", 32).primary_key())
-                    .col(string_len("holder", 128))
-                    .col(uuid_null("run_id"))
-                    .col(big_integer("fence"))
-                    .col(big_integer("lease_expires_at"))
-                    .col(big_integer("served_at"))
-                    .col(uuid_null("last_run_id"))
-                    .col(big_integer_null("accepted_at"))
-                    .col(big_integer_null("succeeded_at"))
-                    .col(string_len_null("position", 64))
-                    .to_owned(),
-            )
-            .await?;
+        table::create(manager, "maintenance_job", |table| {
+            table
+                .col(string_len("name", 32).primary_key())
+                .col(string_len("holder", 128))
+                .col(uuid_null("run_id"))
+                .col(big_integer("fence"))
+                .col(big_integer("lease_expires_at"))
+                .col(big_integer("served_at"))
+                .col(uuid_null("last_run_id"))
+                .col(big_integer_null("accepted_at"))
+                .col(big_integer_null("succeeded_at"))
+                .col(string_len_null("position", 64));
+        })
+        .await?;
         table::add_column(manager, RUNS, big_integer(OTHER).default(0)).await?;
         table::create_index(manager, RUNS, INDEX, Index::create().col("job").col("id").to_owned()).await
     }

@@ -26,24 +26,22 @@ const TOKENS: &str = "token_client";
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                table::create(manager, "client")
-                    .col(string_len("client_id", 64).primary_key())
-                    .col(string_len("name", 200))
-                    .col(small_integer("digest_algorithm"))
-                    .col(var_binary("digest", 32))
-                    .col(var_binary_null("previous_digest", 32))
-                    .col(big_integer_null("previous_expires_at"))
-                    .col(text("scopes"))
-                    .col(text("grants"))
-                    .col(big_integer("created_at"))
-                    .col(big_integer_null("disabled_at"))
-                    .col(big_integer_null("deleted_at"))
-                    .col(big_integer("changed_at"))
-                    .to_owned(),
-            )
-            .await?;
+        table::create(manager, "client", |table| {
+            table
+                .col(string_len("client_id", 64).primary_key())
+                .col(string_len("name", 200))
+                .col(small_integer("digest_algorithm"))
+                .col(var_binary("digest", 32))
+                .col(var_binary_null("previous_digest", 32))
+                .col(big_integer_null("previous_expires_at"))
+                .col(text("scopes"))
+                .col(text("grants"))
+                .col(big_integer("created_at"))
+                .col(big_integer_null("disabled_at"))
+                .col(big_integer_null("deleted_at"))
+                .col(big_integer("changed_at"));
+        })
+        .await?;
         for (name, on, columns) in INDEXES {
             let mut index = Index::create();
             for column in columns {

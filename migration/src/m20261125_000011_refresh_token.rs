@@ -21,22 +21,20 @@ const INDEXES: [(&str, &str); 3] = [
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                table::create(manager, "refresh_token")
-                    .col(uuid("token_id").primary_key())
-                    .col(uuid("family_id"))
-                    .col(uuid("user_id"))
-                    .col(string_len_null("client_id", 64))
-                    .col(small_integer("digest_algorithm"))
-                    .col(var_binary("digest", 32))
-                    .col(uuid("access_token_id"))
-                    .col(uuid_null("successor_id"))
-                    .col(big_integer_null("spent_at"))
-                    .col(big_integer("expires_at"))
-                    .to_owned(),
-            )
-            .await?;
+        table::create(manager, "refresh_token", |table| {
+            table
+                .col(uuid("token_id").primary_key())
+                .col(uuid("family_id"))
+                .col(uuid("user_id"))
+                .col(string_len_null("client_id", 64))
+                .col(small_integer("digest_algorithm"))
+                .col(var_binary("digest", 32))
+                .col(uuid("access_token_id"))
+                .col(uuid_null("successor_id"))
+                .col(big_integer_null("spent_at"))
+                .col(big_integer("expires_at"));
+        })
+        .await?;
         for (name, column) in INDEXES {
             let index = Index::create().col(column).to_owned();
             table::create_index(manager, "refresh_token", name, index).await?;

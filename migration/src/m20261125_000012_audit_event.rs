@@ -14,24 +14,22 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                table::create(manager, "audit_event")
-                    .col(uuid("id").primary_key())
-                    .col(string_len("event", 32))
-                    .col(string_len("actor_kind", 16))
-                    .col(string_len_null("actor_id", 64))
-                    .col(uuid_null("actor_token_id"))
-                    .col(uuid_null("user_id"))
-                    .col(string_len_null("client_id", 64))
-                    .col(uuid_null("token_id"))
-                    .col(string_len_null("address", 45))
-                    .col(string_len_null("request_id", 64))
-                    .col(string_len_null("reason", 200))
-                    .col(big_integer("count"))
-                    .to_owned(),
-            )
-            .await
+        table::create(manager, "audit_event", |table| {
+            table
+                .col(uuid("id").primary_key())
+                .col(string_len("event", 32))
+                .col(string_len("actor_kind", 16))
+                .col(string_len_null("actor_id", 64))
+                .col(uuid_null("actor_token_id"))
+                .col(uuid_null("user_id"))
+                .col(string_len_null("client_id", 64))
+                .col(uuid_null("token_id"))
+                .col(string_len_null("address", 45))
+                .col(string_len_null("request_id", 64))
+                .col(string_len_null("reason", 200))
+                .col(big_integer("count"));
+        })
+        .await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

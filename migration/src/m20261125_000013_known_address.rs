@@ -14,16 +14,14 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                table::create(manager, "known_address")
-                    .col(uuid("user_id"))
-                    .col(string_len("address", 64))
-                    .col(big_integer("expires_at"))
-                    .primary_key(Index::create().col("user_id").col("address"))
-                    .to_owned(),
-            )
-            .await?;
+        table::create(manager, "known_address", |table| {
+            table
+                .col(uuid("user_id"))
+                .col(string_len("address", 64))
+                .col(big_integer("expires_at"))
+                .primary_key(Index::create().col("user_id").col("address"));
+        })
+        .await?;
         let index = Index::create().col("expires_at").to_owned();
         table::create_index(manager, "known_address", "known_address_expires_at", index).await
     }

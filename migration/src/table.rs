@@ -9,23 +9,40 @@ use sea_orm_migration::{
     sea_orm::DatabaseBackend,
 };
 
-/// A table whose text compares byte by byte and whose rows lie in the order of their key.
+/// Makes a table whose text compares byte by byte and whose rows lie in the order of their key.
 ///
 /// MariaDB's default collation takes `É` for `e`. `SQLite` keeps rows by a hidden number unless told otherwise, and then
 /// every deletion pays for two trees.
-pub(crate) fn create(manager: &SchemaManager<'_>, name: &'static str) -> TableCreateStatement {
+pub(crate) async fn create(
+    manager: &SchemaManager<'_>,
+    name: &'static str,
+    columns: impl FnOnce(&mut TableCreateStatement) + Send,
+) -> Result<(), DbErr> {
     let mut table = Table::create();
     table.table(name);
+    columns(&mut table);
     let engine = manager.get_database_backend();
     if engine == DatabaseBackend::MySql {
         table.character_set("utf8mb4").collate("utf8mb4_bin");
     } else if engine == DatabaseBackend::Sqlite {
         table.extra("WITHOUT ROWID");
     }
-    if may_be_half_done(manager) {
-        table.if_not_exists();
+    if may_be_half_done(manager) && manager.has_table(name).await? {
+        return is_ours(manager, name, &table).await;
     }
-    table
+    manager.create_table(table).await
+}
+
+/// Somebody else may have a table of that name: it must have the columns of ours.
+async fn is_ours(manager: &SchemaManager<'_>, name: &str, table: &TableCreateStatement) -> Result<(), DbErr> {
+    for column in table.get_columns() {
+        let column = column.get_column_name();
+        if !manager.has_column(name, &column).await? {
+            let why = format!("table {name} already exists, and is not Daypass's: it has no column {column}");
+            return Err(DbErr::Custom(why));
+        }
+    }
+    Ok(())
 }
 
 /// Takes a table back.

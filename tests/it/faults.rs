@@ -539,6 +539,26 @@ async fn f16_a_database_of_another_program_is_refused_and_left_as_it_is() {
     assert_eq!(tables, "token");
 }
 
+/// The same on servers, of a table that one of the last steps makes: it is not taken for one that was left half done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f16_a_table_of_another_program_is_not_taken_for_ours() {
+    if suite_is_on_sqlite() {
+        return;
+    }
+    let database = Database::create().await;
+    let theirs = one_connection(database.url()).await.unwrap();
+    theirs.execute_unprepared("CREATE TABLE audit_event (id INT PRIMARY KEY, what TEXT)").await.unwrap();
+    theirs.execute_unprepared("INSERT INTO audit_event VALUES (7, 'theirs')").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let refused = run(&mut command(folder.path(), database.url()), "");
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{why}");
+    assert!(why.contains("audit_event") && why.contains("already exists"), "{why}");
+    let theirs_still =
+        Statement::from_string(theirs.get_database_backend(), "SELECT what FROM audit_event WHERE id = 7");
+    assert!(theirs.query_one_raw(theirs_still).await.unwrap().is_some());
+}
+
 /// What is written to a file that has no name any more is lost with the process.
 #[test]
 fn f16_a_file_that_is_moved_or_replaced_is_not_written_to() {

@@ -19,11 +19,10 @@ use entity::{
     user,
 };
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Actor, Done, Origin};
-use crate::{app::App, error::Storage};
+use crate::app::App;
 
 /// How often what was noted is written.
 pub const FLUSH: Duration = Duration::from_secs(5);
@@ -181,18 +180,3 @@ fn rows(
 
 /// The reason of a row that sums up what was too much to be told apart.
 const MANY: &str = "too_many_to_tell_apart";
-
-/// Writes again and again until it is told to stop, and once more then; never is it stopped in the middle.
-pub async fn keep_flushing(app: &App, stop: &CancellationToken) {
-    let mut ticks = tokio::time::interval(FLUSH);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let stopped = stop.run_until_cancelled(ticks.tick()).await.is_none();
-        if let Err(error) = flush(app).await {
-            tracing::warn!(error = %Storage::from(error), "failed logins are not on record yet");
-        }
-        if stopped {
-            return;
-        }
-    }
-}

@@ -80,7 +80,7 @@ fn basic_is_read_alike(fields: &[&[u8]], headers: &HeaderMap) {
     request.headers_mut().clone_from(headers);
     let at_login = session::basic(&request).ok().flatten();
     let of_client = client_auth::basic(headers).ok().flatten();
-    let at_login = at_login.map(|login| format!("{}:{}", login.username, login.password.as_str()));
+    let at_login = at_login.map(|login| format!("{}:{}", login.username, login.password.expose()));
     let of_client = of_client.map(|client| {
         assert!(!client.id.contains(':'), "the id ends at the first colon");
         format!("{}:{}", *client.id, *client.secret)

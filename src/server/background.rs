@@ -1,9 +1,13 @@
 //! What runs beside the answering of requests: the look at what changed elsewhere, without which nothing is answered from
 //! memory, the writing of uses and of logins that failed, the watch over the database and the clock, and maintenance.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, sync::Arc, time::Duration};
 
-use tokio::task::{JoinHandle, JoinSet};
+use sea_orm::DbErr;
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
@@ -39,11 +43,15 @@ impl Background {
         if let Err(error) = changes::look(app).await {
             tracing::warn!(error = %Storage::from(error), "what changed lately cannot be seen yet");
         }
-        let (looking, used) = (Arc::clone(app), Arc::clone(app));
+        let (looking, flushed) = (Arc::clone(app), Arc::clone(app));
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let flushing = tokio::spawn(async move {
-            tokio::join!(usage::keep_flushing(&used, &stopped), failures::keep_flushing(&used, &stopped));
+            let (uses, failed) = (|| usage::flush(&flushed), || failures::flush(&flushed));
+            tokio::join!(
+                keep_flushing(usage::FLUSH, &stopped, uses, "uses of tokens are not recorded yet"),
+                keep_flushing(failures::FLUSH, &stopped, failed, "failed logins are not on record yet"),
+            );
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { changes::keep_looking(&looking).await });
@@ -64,6 +72,24 @@ impl Background {
         drop(self.last_flush);
         if let Err(error) = self.flushing.await {
             tracing::warn!(%error, "the last uses of tokens and failed logins may not be recorded");
+        }
+    }
+}
+
+/// Writes again and again until it is told to stop, and once more then; never is it stopped in the middle.
+async fn keep_flushing<F>(every: Duration, stop: &CancellationToken, flush: impl Fn() -> F, trouble: &str)
+where
+    F: Future<Output = Result<(), DbErr>>,
+{
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let stopped = stop.run_until_cancelled(ticks.tick()).await.is_none();
+        if let Err(error) = flush().await {
+            tracing::warn!(error = %Storage::from(error), "{trouble}");
+        }
+        if stopped {
+            return;
         }
     }
 }

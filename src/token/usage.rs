@@ -15,11 +15,10 @@ use sea_orm::{
     ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter,
     sea_query::{CaseStatement, Expr, SimpleExpr},
 };
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Held, precision};
-use crate::{app::App, error::Storage, pause::pause};
+use crate::{app::App, pause::pause};
 
 /// How often what was noted is written.
 pub const FLUSH: Duration = Duration::from_millis(500);
@@ -144,21 +143,6 @@ async fn write_ends(txn: &DatabaseTransaction, ids: &[Uuid]) -> Result<(), DbErr
         .exec(txn)
         .await?;
     Ok(())
-}
-
-/// Writes again and again until it is told to stop, and once more then; never is it stopped in the middle.
-pub async fn keep_flushing(app: &App, stop: &CancellationToken) {
-    let mut ticks = tokio::time::interval(FLUSH);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let stopped = stop.run_until_cancelled(ticks.tick()).await.is_none();
-        if let Err(error) = flush(app).await {
-            tracing::warn!(error = %Storage::from(error), "uses of tokens are not recorded yet");
-        }
-        if stopped {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -34,9 +34,14 @@ impl Password {
         self.0.len() > bytes
     }
 
-    /// The password itself.
-    pub(crate) fn as_str(&self) -> &str {
+    fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The password itself, for those alone who compare how it was read.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn expose(&self) -> &str {
+        self.as_str()
     }
 
     fn as_bytes(&self) -> &[u8] {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use daypass::clock::Clock;
+use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use serde_json::{Value, json};
 
 use crate::{
@@ -148,6 +149,17 @@ async fn f6b_a_replica_whose_clock_is_off_says_so_and_is_taken_out_beyond_30_sec
     served.until(|| served.stderr().contains("agrees with the database's again").then_some(()));
 }
 
+/// Stops a process, but never while it holds the one lock on an `SQLite` file: all others would wait for that in vain.
+async fn stop(served: &Served, database: &Database) {
+    let is_sqlite = database.url().starts_with("sqlite:");
+    let mode = is_sqlite.then_some(SqliteTransactionMode::Immediate);
+    let db = connect(database).await;
+    let held = db.begin_with_options(TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() }).await.unwrap();
+    served.signal("STOP");
+    served.until(|| served.is_stopped().then_some(()));
+    held.rollback().await.unwrap();
+}
+
 /// A virtual machine that is paused, a laptop that is closed: the process wakes up in a world that went on. `tests/long stop`
 /// holds it up for a minute; here it is as long as it takes until another takes over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,26 +174,20 @@ async fn f6c_a_process_that_was_held_up_believes_nothing_that_it_remembers() {
     let (live, revoked) = (token(&held_up), token(&held_up));
     assert_eq!((status(&held_up, &live), status(&held_up, &revoked)), ("200".into(), "200".into()));
     let db = connect(&database).await;
-    let is_sqlite = database.url().starts_with("sqlite:");
-    if !is_sqlite {
-        // There it might be stopped while it holds the only lock, for which all would wait.
-        fill(&db, Clock::System.now(), 20_000, 100).await;
-        other.until(|| {
-            let under_way = |run: &Value| run["outcome"].is_null() && has_deleted(run);
-            purges(&other, &admin).into_iter().find(under_way)
-        });
-    }
-    held_up.signal("STOP");
+    fill(&db, Clock::System.now(), 20_000, 100).await;
+    other.until(|| {
+        let under_way = |run: &Value| run["outcome"].is_null() && has_deleted(run);
+        purges(&other, &admin).into_iter().find(under_way)
+    });
+    stop(&held_up, &database).await;
     let stopped = Instant::now();
     revoke(&other, &revoked);
     let fresh = token(&other);
     sleep(Duration::from_secs(seconds));
-    if !is_sqlite {
-        // The heir takes over meanwhile.
-        let is_lost = |run: &Value| run["outcome"] == "lost_lease";
-        let lost = other.until(|| purges(&other, &admin).into_iter().find(is_lost));
-        assert!(lost["error"].as_str().unwrap().contains("it was not heard of any more"), "{lost}");
-    }
+    // The heir takes over meanwhile.
+    let is_lost = |run: &Value| run["outcome"] == "lost_lease";
+    let lost = other.until(|| purges(&other, &admin).into_iter().find(is_lost));
+    assert!(lost["error"].as_str().unwrap().contains("it was not heard of any more"), "{lost}");
     held_up.signal("CONT");
     assert_eq!(status(&held_up, &revoked), "401", "it was revoked {:?} ago", stopped.elapsed());
     assert_eq!((status(&held_up, &live), status(&held_up, &fresh)), ("200".into(), "200".into()));

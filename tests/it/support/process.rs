@@ -116,6 +116,12 @@ impl Served {
         assert!(status.success());
     }
 
+    /// Whether all of it stands still, by that signal.
+    pub fn is_stopped(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        status.contains("\nState:\tT")
+    }
+
     /// Lets it write files up to so many bytes, or `unlimited`.
     pub fn limit_files(&self, size: &str) {
         let (process, limit) = (self.child.id().to_string(), format!("--fsize={size}:"));

@@ -111,10 +111,15 @@ pub fn revoked() -> Condition {
     Condition::all().add(Column::RevokedAt.is_not_null())
 }
 
-/// Tokens whose time was over before `cutoff`: [`expired`] with a range on `expires_at` that an index answers.
+/// Tokens whose time was over before `cutoff`: with a range on `expires_at` that an index answers.
 pub fn expired_before(cutoff: Timestamp, precision: Duration) -> Condition {
+    was_expired_before(cutoff, precision).add(Column::ExpiresAt.lt(cutoff))
+}
+
+/// The same without it, for rows that are found by something else.
+pub fn was_expired_before(cutoff: Timestamp, precision: Duration) -> Condition {
     let last_instant_before = Timestamp::from_millis(cutoff.millis() - 1);
-    expired(last_instant_before, precision).add(Column::ExpiresAt.lt(cutoff))
+    expired(last_instant_before, precision)
 }
 
 /// Tokens that were revoked before `cutoff`.

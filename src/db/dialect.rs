@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use entity::{Timestamp, token};
 use sea_orm::{
-    ColumnTrait, Condition, DbErr, IdenStatic, QueryResult, Statement,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, IdenStatic, Statement,
     sea_query::{DeleteStatement, Expr, ExprTrait, LockBehavior, LockType, Order, Query, UpdateStatement},
 };
 
@@ -117,14 +117,12 @@ pub fn counting(engine: Engine, delete: &Statement, column: token::Column) -> Op
 
 const COUNTING: &str = "WITH gone AS";
 
-/// Whether a statement is one of those.
-pub fn is_counting(statement: &Statement) -> bool {
-    statement.sql.starts_with(COUNTING)
-}
-
-/// What such a statement tells.
-pub fn counted(row: Option<QueryResult>) -> Result<(u64, Option<Timestamp>), DbErr> {
-    let Some(row) = row else { return Ok((0, None)) };
+/// Carries out a statement that may be one of those.
+pub async fn counted(txn: &impl ConnectionTrait, statement: Statement) -> Result<(u64, Option<Timestamp>), DbErr> {
+    if !statement.sql.starts_with(COUNTING) {
+        return Ok((txn.execute_raw(statement).await?.rows_affected(), None));
+    }
+    let Some(row) = txn.query_one_raw(statement).await? else { return Ok((0, None)) };
     let (rows, last): (i64, Option<i64>) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
     Ok((rows.unsigned_abs(), last.map(Timestamp::from_millis)))
 }

@@ -4,6 +4,7 @@
 //! - [`mod@dialect`]: the statements that the three engines do not share;
 //! - [`mod@durability`]: what an acknowledged change survives;
 //! - [`mod@group`]: writers that share a commit;
+//! - [`mod@log`]: when `SQLite`'s log is written to the file;
 //! - [`mod@migrate`]: schema steps under a lock;
 //! - [`mod@pool`], [`mod@watch`]: connections that are given up when a server is silent;
 //! - `shared`: statements that many wait for;
@@ -12,6 +13,7 @@
 pub mod dialect;
 pub mod durability;
 pub mod group;
+pub mod log;
 pub mod migrate;
 pub mod pool;
 pub(crate) mod shared;
@@ -35,6 +37,7 @@ use crate::{
     pause::Pauses,
 };
 use group::{Outcome, Work};
+use log::Log;
 use pool::Pool;
 
 /// Which database is talked to.
@@ -62,6 +65,7 @@ pub struct Db {
     writer: Pool,
     /// Where writers queue, on an engine that has one at a time.
     queue: Option<mpsc::Sender<Work>>,
+    log: Log,
     patience: Duration,
     deadline: Duration,
     /// Where tests hold those who use it.
@@ -228,7 +232,8 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
     let (patience, deadline) = (settings.acquire_timeout, settings.acquire_timeout + settings.statement_timeout);
     let pool = Pool::to_server(options, deadline).await?;
     let engine = if url.starts_with("mysql:") { Engine::MySql } else { Engine::Postgres };
-    Ok(Db { engine, readers: pool.clone(), writer: pool, queue: None, patience, deadline, pauses: Pauses::default() })
+    let (log, pauses) = (Log::default(), Pauses::default());
+    Ok(Db { engine, readers: pool.clone(), writer: pool, queue: None, log, patience, deadline, pauses })
 }
 
 async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
@@ -266,19 +271,20 @@ async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
     write.idle_timeout(None).max_lifetime(None);
     let writer = Pool::of_file(write, path).await?;
     if in_memory {
-        return Ok(queued(writer.clone(), writer, settings));
+        return Ok(queued(writer.clone(), writer, Log::default(), settings));
     }
     let mut read = options(url, settings);
     read.max_connections(settings.sqlite_readers)
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).busy_timeout(BUSY));
-    Ok(queued(Pool::of_file(read, path).await?, writer, settings))
+    let file = SqliteConnectOptions::from_str(url).map_err(|error| DbErr::Custom(error.to_string()))?;
+    Ok(queued(Pool::of_file(read, path).await?, writer, Log::of(file, synchronous), settings))
 }
 
-fn queued(readers: Pool, writer: Pool, settings: &Settings) -> Db {
+fn queued(readers: Pool, writer: Pool, log: Log, settings: &Settings) -> Db {
     let (patience, deadline) = (settings.acquire_timeout, settings.acquire_timeout + settings.statement_timeout);
     let pauses = Pauses::default();
-    let db = Db { engine: Engine::Sqlite, readers, writer, queue: None, patience, deadline, pauses };
+    let db = Db { engine: Engine::Sqlite, readers, writer, queue: None, log, patience, deadline, pauses };
     Db { queue: Some(group::queue(db.clone())), ..db }
 }
 

@@ -1,7 +1,8 @@
 //! Housekeeping: deleting what is stale and the like, on schedules or when asked, and a record of what was done.
 //!
 //! - [`mod@job`] lists the jobs; [`mod@purge`] is the one that deletes tokens, of which
-//!   [`mod@stale`] says which are to go, `owners` what they leave behind on `SQLite`; `leftovers` and `sqlite` are the others;
+//!   [`mod@stale`] says which are to go; on `SQLite`, [`mod@ranges`] where it begins and `owners` what they leave behind;
+//!   `leftovers` and `sqlite` are the others;
 //! - `task` is a run under way: short transactions, and what may stop it between them; [`mod@lease`] sees to it that there is
 //!   one at a time, wherever it runs; [`mod@sanity`] that it works by no clock that jumped;
 //! - [`mod@scheduler`] is the loop around it; when that goes round is a setting, [`mod@schedule`]; [`mod@watch`] finds what
@@ -19,6 +20,7 @@ mod leftovers;
 mod owners;
 pub mod preview;
 pub mod purge;
+pub mod ranges;
 pub mod sanity;
 pub mod scheduler;
 mod sqlite;
@@ -209,13 +211,15 @@ async fn work(
         return Err(Halt::Ended(Outcome::Clock));
     }
     let budget = (!manner.unhurried).then_some(app.config.maintenance.max_run);
-    let task = &mut Task::new(app, run, lease, budget, progress);
-    match job {
-        Job::Purge => purge::purge(task).await,
-        Job::Changes => leftovers::changes(task).await,
-        Job::Counters => leftovers::counters(task).await,
-        Job::Rotations => leftovers::replaced(task).await,
-        Job::History => leftovers::history(task).await,
-        Job::Sqlite => sqlite::tidy(task).await,
-    }
+    let mut task = Task::new(app, run, lease, budget, progress);
+    let done = match job {
+        Job::Purge => purge::purge(&mut task).await,
+        Job::Changes => leftovers::changes(&mut task).await,
+        Job::Counters => leftovers::counters(&mut task).await,
+        Job::Rotations => leftovers::replaced(&mut task).await,
+        Job::History => leftovers::history(&mut task).await,
+        Job::Sqlite => sqlite::tidy(&mut task).await,
+    };
+    task.end().await;
+    done
 }

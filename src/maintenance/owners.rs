@@ -1,20 +1,28 @@
-//! `SQLite` only: sweeping `token_owner`, which says whose tokens are whose, of tokens that are no more.
+//! `SQLite` only: `token_owner`, which says whose tokens are whose, and tokens that are no more.
 //!
-//! A purge leaves their entries behind, for they lie scattered (see the migration that made the table). This goes through the
-//! table in its own order, where neighbours lie on one page, and deletes those without a token; where it stops, the next run
-//! goes on. It goes as far as it must to keep up: [`PACE`] entries for each token that the run deleted, so that in the long run
-//! about one entry in so many is left over.
+//! A purge leaves their entries behind, for they lie scattered (see the migration that made the table). It notes which, and deletes
+//! many of them at a time in the order in which they lie, where neighbours share a page.
+//!
+//! What it did not note, or had not deleted when it was killed, is swept: this goes through the table in its own order, looks
+//! whether the tokens are there still, and deletes the entries of those that are not; where it stops, the next run goes on.
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement};
 use uuid::Uuid;
 
-use super::task::{Halt, Task, next_size};
+use super::task::{FIRST, Halt, Task, next_size};
 use crate::app::App;
 
-/// How many entries are looked at for each token deleted.
+/// How many entries are noted before they are deleted, 32 bytes each: of ten thousand users some fifty are then neighbours.
+const MANY: usize = 500_000;
+
+/// How many entries are looked at for each token whose entry was not noted: in the long run about one entry in so many is left
+/// over.
 const PACE: u64 = 4;
 
-/// How many entries a batch looks at, beside how many tokens one deletes: most of them are only looked at.
+/// For how many that were noted one entry is looked at, so that what killed runs leave is found in the end.
+const SELDOM: u64 = 20;
+
+/// How many entries a batch takes, beside how many tokens one deletes: there is less to do for each.
 const AT_ONCE: u64 = 4;
 
 /// An entry: a user's id, and a token's.
@@ -23,22 +31,76 @@ type Entry = (Uuid, Uuid);
 const START: Entry = (Uuid::nil(), Uuid::nil());
 const END: Entry = (Uuid::max(), Uuid::max());
 
-/// Sweeps on from where the last run stopped, once round at most.
-pub(super) async fn sweep(task: &mut Task<'_>) -> Result<(), Halt> {
-    let deleted = (task.run.deleted_expired + task.run.deleted_revoked).unsigned_abs();
+/// How long an id is in hexadecimal.
+const ID: usize = 32;
+
+/// Entries of tokens that a run has deleted.
+#[derive(Default)]
+pub(super) struct Entries {
+    noted: Vec<Entry>,
+    deleted: u64,
+}
+
+impl Entries {
+    /// Notes entries that are written one after the other, all ids in hexadecimal.
+    pub fn add(&mut self, entries: &str) -> Result<(), DbErr> {
+        for entry in entries.as_bytes().chunks(2 * ID) {
+            let entry = str::from_utf8(entry).ok().and_then(read);
+            self.noted.push(entry.ok_or_else(|| DbErr::Type("an id of a token or a user is none".to_owned()))?);
+        }
+        Ok(())
+    }
+
+    /// Deletes what is noted once it is much.
+    pub async fn delete_if_many(&mut self, task: &mut Task<'_>) -> Result<(), Halt> {
+        if self.noted.len() < MANY { Ok(()) } else { self.delete(task).await }
+    }
+
+    async fn delete(&mut self, task: &mut Task<'_>) -> Result<(), Halt> {
+        let mut noted = std::mem::take(&mut self.noted);
+        self.deleted += noted.len() as u64;
+        // It takes some milliseconds, in which this thread would serve nobody.
+        let sort = tokio::task::spawn_blocking(move || {
+            noted.sort_unstable();
+            noted
+        });
+        let noted = sort.await.map_err(|error| DbErr::Custom(error.to_string()))?;
+        let most = task.app.config.maintenance.batch_size * AT_ONCE;
+        let (mut rest, mut size) = (noted.as_slice(), most.min(FIRST));
+        while !rest.is_empty() {
+            task.may_begin()?;
+            let (batch, others) = rest.split_at(rest.len().min(usize::try_from(size).unwrap_or(usize::MAX)));
+            let ((), took) = task.transact(delete_these(batch)).await?;
+            size = next_size(size, took, true, most);
+            task.make_way(took).await;
+            rest = others;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes what is noted still, and sweeps.
+pub(super) async fn tidy(task: &mut Task<'_>, mut gone: Entries) -> Result<(), Halt> {
+    gone.delete(task).await?;
+    let tokens = (task.run.deleted_expired + task.run.deleted_revoked).unsigned_abs();
+    sweep(task, tokens.saturating_sub(gone.deleted) * PACE + gone.deleted / SELDOM).await
+}
+
+/// Sweeps so many entries on from where the last run stopped, once round at most.
+async fn sweep(task: &mut Task<'_>, mut left: u64) -> Result<(), Halt> {
     let most = task.app.config.maintenance.batch_size * AT_ONCE;
-    let (mut left, mut size) = (deleted * PACE, most.min(1000));
+    let mut size = most.min(1000);
     let began_at = task.lease.position.as_deref().and_then(read).unwrap_or(START);
     let (mut at, mut round) = (began_at, false);
     while left > 0 && !(round && at >= began_at) {
         task.may_begin()?;
         let end = nth_after(task.app, at, size.min(left)).await?;
-        let dead = delete_dead(at, end.unwrap_or(END));
-        let (_, took) = task.transact(None, dead).await?;
+        let ((), took) = task.transact(delete_dead(at, end.unwrap_or(END))).await?;
         left = left.saturating_sub(size);
         size = next_size(size, took, true, most);
         at = end.unwrap_or(START);
         round |= end.is_none();
+        task.make_way(took).await;
         task.lease.position = Some(write(at));
     }
     Ok(())
@@ -54,6 +116,15 @@ fn select_nth((user, token): Entry, places: u64) -> Statement {
     let text = "SELECT user_id, id FROM token_owner WHERE (user_id, id) > (?, ?) ORDER BY user_id, id LIMIT 1 OFFSET ?";
     let values = [user.into(), token.into(), places.saturating_sub(1).into()];
     Statement::from_sql_and_values(DatabaseBackend::Sqlite, text, values)
+}
+
+/// Deletes entries, which are put together in one value, two ids of 16 bytes each.
+fn delete_these(entries: &[Entry]) -> Statement {
+    let text = "DELETE FROM token_owner WHERE (user_id, id) IN (WITH RECURSIVE place(at) AS \
+                (SELECT 1 UNION ALL SELECT at + 32 FROM place WHERE at + 32 < length(?1)) \
+                SELECT substr(?1, at, 16), substr(?1, at + 16, 16) FROM place)";
+    let entries: Vec<u8> = entries.iter().flat_map(|(user, id)| [*user.as_bytes(), *id.as_bytes()]).flatten().collect();
+    Statement::from_sql_and_values(DatabaseBackend::Sqlite, text, [entries.into()])
 }
 
 /// Deletes the entries after the first, up to the last, whose token is no more.
@@ -73,7 +144,7 @@ fn write((user, token): Entry) -> String {
 }
 
 fn read(text: &str) -> Option<Entry> {
-    let (user, token) = text.split_at_checked(32)?;
+    let (user, token) = text.split_at_checked(ID)?;
     Some((user.parse().ok()?, token.parse().ok()?))
 }
 
@@ -86,5 +157,16 @@ mod tests {
         let place = (Uuid::from_u128(7), Uuid::from_u128(u128::MAX / 3));
         assert_eq!(read(&write(place)), Some(place));
         assert_eq!(read("nonsense"), None);
+    }
+
+    #[test]
+    fn entries_are_read_as_the_database_writes_them() {
+        let (one, other) =
+            ((Uuid::from_u128(1), Uuid::from_u128(2)), (Uuid::from_u128(0xAB << 120), Uuid::from_u128(4)));
+        let mut entries = Entries::default();
+        entries.add("").unwrap();
+        entries.add(&(write(one) + &write(other)).to_uppercase()).unwrap();
+        assert_eq!(entries.noted, [one, other]);
+        entries.add("0123").unwrap_err();
     }
 }

@@ -6,7 +6,9 @@ use entity::{maintenance_run::Outcome, token};
 use sea_orm::ColumnTrait;
 
 use super::{
-    leftovers, owners, preview,
+    leftovers,
+    owners::{self, Entries},
+    preview, ranges,
     stale::Reason,
     task::{Halt, Task},
 };
@@ -15,7 +17,8 @@ use crate::db::{Engine, dialect};
 /// Deletes until nothing stale is left, and then what hung on it: that too when the time is up, or a drain that never ends
 /// would leave it for ever.
 pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
-    let tokens = drain(task).await;
+    let mut gone = Entries::default();
+    let tokens = drain(task, &mut gone).await;
     match tokens {
         Ok(()) => task.run.backlog = Some(0),
         Err(Halt::Ended(Outcome::Budget)) => {
@@ -30,12 +33,15 @@ pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
     let clients = leftovers::clients(task).await;
     let whose = users.and(clients);
     if task.app.db.engine() == Engine::Sqlite && !matches!(whose, Err(Halt::Failed(_))) {
-        owners::sweep(task).await?;
+        owners::tidy(task, gone).await?;
     }
     tokens.and(whose)
 }
 
-async fn drain(task: &mut Task<'_>) -> Result<(), Halt> {
+async fn drain(task: &mut Task<'_>, gone: &mut Entries) -> Result<(), Halt> {
+    if task.app.db.engine() == Engine::Sqlite {
+        ranges::drain(task, gone).await?;
+    }
     for reason in Reason::ALL {
         task.drain_in_order(reason.counter(), Some(reason.column()), |app, batch| {
             let stale = reason.stale(app, batch.now).add_option(batch.from.map(|from| reason.column().gte(from)));

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use entity::{Timestamp, expiry, token};
-use sea_orm::{ColumnTrait, Condition};
+use sea_orm::{ColumnTrait, Condition, sea_query::SimpleExpr};
 
 use super::task::Counter;
 use crate::{app::App, token::precision};
@@ -35,7 +35,16 @@ impl Reason {
             Self::Expired => expiry::expired_before(cutoff, precision(app)),
             Self::Revoked => expiry::revoked_before(cutoff),
         };
-        stale.add(token::Column::ChangedAt.lt(now.minus(SETTLED)))
+        stale.add(settled(now))
+    }
+
+    /// Which rows are stale for any reason, among rows that are found by something else: no index answers it.
+    pub fn any(app: &App, now: Timestamp) -> Condition {
+        let [expired, revoked] = Self::ALL.map(|reason| reason.cutoff(app, now));
+        let ended = Condition::any()
+            .add(expiry::was_expired_before(expired, precision(app)))
+            .add(expiry::revoked_before(revoked));
+        Condition::all().add(ended).add(settled(now))
     }
 
     /// Before which instant they ended.
@@ -63,4 +72,8 @@ impl Reason {
             Self::Revoked => token::Column::RevokedAt,
         }
     }
+}
+
+fn settled(now: Timestamp) -> SimpleExpr {
+    token::Column::ChangedAt.lt(now.minus(SETTLED))
 }

@@ -7,7 +7,7 @@ use entity::{
     maintenance_run::{Model as Run, Outcome, Trigger},
     token,
 };
-use sea_orm::{ConnectionTrait, DbErr, Statement, StatementBuilder};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, StatementBuilder};
 
 use super::{history, lease::Lease};
 use crate::{
@@ -21,13 +21,16 @@ use crate::{
 const TARGET: Duration = Duration::from_millis(25);
 
 /// How many rows the first batch of a run takes, before it is known how long that is.
-const FIRST: u64 = 250;
+pub(super) const FIRST: u64 = 250;
 
 /// How few they may become where even one takes long, such as on a slow disk: else it would never be done.
 const LEAST: u64 = 50;
 
 /// It rests for one part in so many of what a batch took.
 const REST: u32 = 4;
+
+/// After how many batches of a long run `SQLite`'s log is written to the file, see [`crate::db::log`].
+const BATCHES_PER_LOG: i64 = 12;
 
 /// How long a command line on an `SQLite` file goes on before it makes way for others, and for how long.
 const HELD: Duration = Duration::from_millis(500);
@@ -168,8 +171,11 @@ impl<'a> Task<'a> {
         let batch = Batch { now: self.now(), size, from: self.from };
         let statement = self.app.db.writer().get_database_backend().build(&statement(self.app, batch));
         pause!(self.app.db, Batch);
-        let counting = column.and_then(|column| dialect::counting(self.app.db.engine(), &statement, column));
-        let (rows, took) = self.transact(Some(count), counting.unwrap_or(statement)).await?;
+        let engine = self.app.db.engine();
+        let counting = column.and_then(|column| dialect::counting(engine, &statement, column));
+        let counted = Counted { statement: counting.unwrap_or(statement), count };
+        let ((rows, last), took) = self.transact(counted).await?;
+        self.from = last.or(self.from);
         self.size = next_size(size, took, rows == size, cap);
         // A batch may be short of rows that changed while it was chosen.
         let more = rows > size / 2;
@@ -181,7 +187,7 @@ impl<'a> Task<'a> {
 
     /// The time by which things are stale: read anew for each batch, as a run may be long, and never ahead of how time went by
     /// since the clock was found right. One that is set while a run goes on deletes nothing that lives.
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         let (then, uptime) = self.believed;
         let passed = self.app.clock.uptime() - uptime;
         self.app.clock.now().min(Timestamp::from_millis(then.millis() + passed))
@@ -191,7 +197,10 @@ impl<'a> Task<'a> {
     ///
     /// Beside a server on an `SQLite` file it rests for longer now and then: its writers look every 100 ms at most whether they
     /// may, and would hardly ever find that in the moment between two batches.
-    async fn make_way(&mut self, took: Duration) {
+    pub(super) async fn make_way(&mut self, took: Duration) {
+        if self.run.batches % BATCHES_PER_LOG == 0 {
+            self.app.db.write_log().await;
+        }
         let alone = self.run.trigger != Trigger::Cli || self.app.db.engine() != Engine::Sqlite;
         if alone || self.held.elapsed() < HELD {
             tokio::time::sleep(took / REST).await;
@@ -201,19 +210,24 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// A short transaction: the lease is renewed, the statement carried out, and the run's record brought up to date, all or
-    /// nothing. So the record is right whenever the process dies, and who lost the lease changes nothing.
-    pub async fn transact(&mut self, count: Option<Counter>, statement: Statement) -> Result<(u64, Duration), Halt> {
+    /// A short transaction: the lease is renewed, the work done, and the run's record, to which it may add, brought up to date, all
+    /// or nothing. So the record is right whenever the process dies, and who lost the lease changes nothing.
+    pub async fn transact<W: Work>(&mut self, work: W) -> Result<(W::Found, Duration), Halt> {
         let (app, lease, before) = (self.app, &*self.lease, &*self.run);
-        let Some(done) = app.db.insist(|| app.db.in_time(transact(app, lease, before, count, &statement))).await?
-        else {
+        let Some(done) = app.db.insist(|| app.db.in_time(transact(app, lease, before, &work))).await? else {
             return Err(Halt::Ended(Outcome::LostLease));
         };
-        let Done { after, rows, last, took } = done;
-        self.from = last.or(self.from);
+        let Done { after, found, took } = done;
         *self.run = after;
         self.took(took);
-        Ok((rows, took))
+        Ok((found, took))
+    }
+
+    /// Gives back what it took over while it went on.
+    pub async fn end(self) {
+        if self.run.batches >= BATCHES_PER_LOG {
+            self.app.db.leave_log_to_commits().await;
+        }
     }
 
     /// What no transaction can hold: the lease is renewed before, and the record brought up to date after.
@@ -252,22 +266,52 @@ impl<'a> Task<'a> {
     }
 }
 
+/// What is done in a transaction of a run.
+pub trait Work: Sync {
+    /// What came of it.
+    type Found: Send;
+
+    /// Does it, and adds to the run's record what is to be in there.
+    fn carry_out(
+        &self,
+        txn: &DatabaseTransaction,
+        run: &mut Run,
+    ) -> impl Future<Output = Result<Self::Found, DbErr>> + Send;
+}
+
+impl Work for Statement {
+    type Found = ();
+
+    async fn carry_out(&self, txn: &DatabaseTransaction, _run: &mut Run) -> Result<(), DbErr> {
+        txn.execute_raw(self.clone()).await.map(drop)
+    }
+}
+
+/// A statement whose rows are counted, see [`dialect::counted`].
+struct Counted {
+    statement: Statement,
+    count: Counter,
+}
+
+impl Work for Counted {
+    type Found = (u64, Option<Timestamp>);
+
+    async fn carry_out(&self, txn: &DatabaseTransaction, run: &mut Run) -> Result<Self::Found, DbErr> {
+        let (rows, last) = dialect::counted(txn, self.statement.clone()).await?;
+        *(self.count)(run) += i64::try_from(rows).unwrap_or(i64::MAX);
+        Ok((rows, last))
+    }
+}
+
 /// What a transaction did.
-struct Done {
+struct Done<F> {
     after: Run,
-    rows: u64,
-    last: Option<Timestamp>,
+    found: F,
     took: Duration,
 }
 
 /// None if the lease was lost.
-async fn transact(
-    app: &App,
-    lease: &Lease,
-    before: &Run,
-    count: Option<Counter>,
-    statement: &Statement,
-) -> Result<Option<Done>, DbErr> {
+async fn transact<W: Work>(app: &App, lease: &Lease, before: &Run, work: &W) -> Result<Option<Done<W::Found>>, DbErr> {
     let txn = app.db.begin().await?;
     // What it had to wait for is not its work, and others wait for it only from now on.
     let began = Instant::now();
@@ -275,20 +319,13 @@ async fn transact(
         txn.rollback().await?;
         return Ok(None);
     }
-    let (rows, last) = if dialect::is_counting(statement) {
-        dialect::counted(txn.query_one_raw(statement.clone()).await?)?
-    } else {
-        (txn.execute_raw(statement.clone()).await?.rows_affected(), None)
-    };
     let mut after = before.clone();
     after.batches += 1;
-    if let Some(count) = count {
-        *count(&mut after) += i64::try_from(rows).unwrap_or(i64::MAX);
-    }
+    let found = work.carry_out(&txn, &mut after).await?;
     history::update(&txn, after.clone()).await?;
     pause!(app.db, Deleted);
     txn.commit().await?;
-    Ok(Some(Done { after, rows, last, took: began.elapsed() }))
+    Ok(Some(Done { after, found, took: began.elapsed() }))
 }
 
 /// Grows or shrinks a batch towards [`TARGET`], by no more than twice or half at once. One that was not full tells nothing of

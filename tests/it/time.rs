@@ -154,7 +154,10 @@ async fn stop(served: &Served, database: &Database) {
     let is_sqlite = database.url().starts_with("sqlite:");
     let mode = is_sqlite.then_some(SqliteTransactionMode::Immediate);
     let db = connect(database).await;
-    let held = db.begin_with_options(TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() }).await.unwrap();
+    let held = db
+        .begin_with_options(TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() })
+        .await
+        .unwrap();
     served.signal("STOP");
     served.until(|| served.is_stopped().then_some(()));
     held.rollback().await.unwrap();

@@ -111,12 +111,12 @@ pub fn revoked() -> Condition {
     Condition::all().add(Column::RevokedAt.is_not_null())
 }
 
-/// Tokens whose time was over before `cutoff`: with a range on `expires_at` that an index answers.
+/// Tokens whose time was over before `cutoff`. What it adds is implied, and lets an index find them.
 pub fn expired_before(cutoff: Timestamp, precision: Duration) -> Condition {
     was_expired_before(cutoff, precision).add(Column::ExpiresAt.lt(cutoff))
 }
 
-/// The same without it, for rows that are found by something else.
+/// The same for rows that are found by something else.
 pub fn was_expired_before(cutoff: Timestamp, precision: Duration) -> Condition {
     let last_instant_before = Timestamp::from_millis(cutoff.millis() - 1);
     expired(last_instant_before, precision)

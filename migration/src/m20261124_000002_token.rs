@@ -1,7 +1,7 @@
 //! Tokens, and the indexes that a purge and a user's list need.
 //!
 //! There is none on the digest: a check reads its row by the id inside the token. `expires_at` and `revoked_at` grow
-//! with time as the key does, so deleting in their order touches neighbouring pages. No foreign keys: an account's row
+//! with time as the key does, so what ends together lies in neighbouring pages, by and large. No foreign keys: an account's row
 //! outlives its tokens by the purge's own rule, and checking that for every insert would cost an index look-up each.
 
 use sea_orm_migration::{

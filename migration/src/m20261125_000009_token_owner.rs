@@ -2,8 +2,8 @@
 //!
 //! A user's tokens lie scattered over the index of all users, so deleting old tokens of many users would rewrite one page of it
 //! for each: measured, that makes the purge of a million tokens of ten thousand users seven times as slow. So a deletion leaves
-//! this table alone; what is left over in it names tokens that are no more, harms nobody who joins the two, and is swept in the
-//! table's own order, many to a page. A trigger fills it, so nobody can forget to.
+//! this table alone; what is left over in it names tokens that are no more, harms nobody who joins the two, and is deleted later in
+//! the table's own order, many to a page. A trigger fills it, so nobody can forget to.
 //!
 //! The servers keep the index: their deletions do not touch it (PostgreSQL's vacuum does that, page by page, and `InnoDB`'s
 //! purge threads), and another table would cost each issue another row.

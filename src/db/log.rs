@@ -27,12 +27,14 @@ pub(super) struct Log(Option<SqliteConnectOptions>);
 
 impl Log {
     pub fn of(file: SqliteConnectOptions, synchronous: SqliteSynchronous) -> Self {
-        Self(Some(file.create_if_missing(false).synchronous(synchronous).busy_timeout(BUSY)))
+        Self(Some(
+            file.create_if_missing(false).synchronous(synchronous).busy_timeout(BUSY).disable_statement_logging(),
+        ))
     }
 }
 
 impl Db {
-    /// Writes the log to the file, which no commit does from now on, until [`Db::leave_log_to_commits`].
+    /// Writes the log to the file, which commits do from now on only if it gets very long, until [`Db::leave_log_to_commits`].
     pub async fn write_log(&self) {
         let Some(options) = &self.log.0 else { return };
         let result = async {
@@ -59,9 +61,9 @@ async fn checkpoint(options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
     connection.close().await
 }
 
-/// It is no failure of what goes on: a commit will do it, and say so if it cannot.
+/// It is no failure of what goes on: the next commits do it.
 fn told(result: Result<(), DbErr>) {
     if let Err(error) = result {
-        tracing::warn!(error = %Storage::from(error), "SQLite's log was not written to the file");
+        tracing::warn!(error = %Storage::from(error), "SQLite's log was not seen to beside those who write");
     }
 }

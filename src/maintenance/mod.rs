@@ -220,6 +220,6 @@ async fn work(
         Job::History => leftovers::history(&mut task).await,
         Job::Sqlite => sqlite::tidy(&mut task).await,
     };
-    task.end().await;
+    task.leave_log().await;
     done
 }

@@ -19,8 +19,8 @@ const MANY: usize = 500_000;
 /// over.
 const PACE: u64 = 4;
 
-/// For how many that were noted one entry is looked at, so that what killed runs leave is found in the end.
-const SELDOM: u64 = 20;
+/// For how many tokens whose entries were noted one is looked at, so that what killed runs leave is found in the end.
+const SELDOM: u64 = 10;
 
 /// How many entries a batch takes, beside how many tokens one deletes: there is less to do for each.
 const AT_ONCE: u64 = 4;
@@ -34,16 +34,18 @@ const END: Entry = (Uuid::max(), Uuid::max());
 /// How long an id is in hexadecimal.
 const ID: usize = 32;
 
-/// Entries of tokens that a run has deleted.
+/// Entries of tokens that a run has deleted, which are to go, too.
 #[derive(Default)]
 pub(super) struct Entries {
     noted: Vec<Entry>,
-    deleted: u64,
+    /// Of how many tokens all were noted, those included that are nobody's.
+    tokens: u64,
 }
 
 impl Entries {
-    /// Notes entries that are written one after the other, all ids in hexadecimal.
-    pub fn add(&mut self, entries: &str) -> Result<(), DbErr> {
+    /// Notes the entries of so many tokens, written one after the other, all ids in hexadecimal.
+    pub fn add(&mut self, tokens: u64, entries: &str) -> Result<(), DbErr> {
+        self.tokens += tokens;
         for entry in entries.as_bytes().chunks(2 * ID) {
             let entry = str::from_utf8(entry).ok().and_then(read);
             self.noted.push(entry.ok_or_else(|| DbErr::Type("an id of a token or a user is none".to_owned()))?);
@@ -58,7 +60,6 @@ impl Entries {
 
     async fn delete(&mut self, task: &mut Task<'_>) -> Result<(), Halt> {
         let mut noted = std::mem::take(&mut self.noted);
-        self.deleted += noted.len() as u64;
         // It takes some milliseconds, in which this thread would serve nobody.
         let sort = tokio::task::spawn_blocking(move || {
             noted.sort_unstable();
@@ -83,7 +84,7 @@ impl Entries {
 pub(super) async fn tidy(task: &mut Task<'_>, mut gone: Entries) -> Result<(), Halt> {
     gone.delete(task).await?;
     let tokens = (task.run.deleted_expired + task.run.deleted_revoked).unsigned_abs();
-    sweep(task, tokens.saturating_sub(gone.deleted) * PACE + gone.deleted / SELDOM).await
+    sweep(task, tokens.saturating_sub(gone.tokens) * PACE + gone.tokens / SELDOM).await
 }
 
 /// Sweeps so many entries on from where the last run stopped, once round at most.
@@ -164,9 +165,9 @@ mod tests {
         let (one, other) =
             ((Uuid::from_u128(1), Uuid::from_u128(2)), (Uuid::from_u128(0xAB << 120), Uuid::from_u128(4)));
         let mut entries = Entries::default();
-        entries.add("").unwrap();
-        entries.add(&(write(one) + &write(other)).to_uppercase()).unwrap();
+        entries.add(1, "").unwrap();
+        entries.add(2, &(write(one) + &write(other)).to_uppercase()).unwrap();
         assert_eq!(entries.noted, [one, other]);
-        entries.add("0123").unwrap_err();
+        entries.add(1, "0123").unwrap_err();
     }
 }

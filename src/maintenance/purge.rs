@@ -1,18 +1,21 @@
-//! The purge: deletes tokens that are stale, oldest first, and what hangs on them.
+//! The purge: deletes tokens that are stale, those that ended first before others, and what hangs on them.
 //!
 //! What is stale stands in [`super::stale`], and in every DELETE.
 
 use entity::{maintenance_run::Outcome, token};
-use sea_orm::ColumnTrait;
+use sea_orm::{ColumnTrait, sea_query::DeleteStatement};
 
 use super::{
     leftovers,
     owners::{self, Entries},
     preview, ranges,
     stale::Reason,
-    task::{Halt, Task},
+    task::{Batch, Halt, Task},
 };
-use crate::db::{Engine, dialect};
+use crate::{
+    app::App,
+    db::{Engine, dialect},
+};
 
 /// Deletes until nothing stale is left, and then what hung on it: that too when the time is up, or a drain that never ends
 /// would leave it for ever.
@@ -32,10 +35,8 @@ pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
     // Also where users failed: neither waits for the other.
     let clients = leftovers::clients(task).await;
     let whose = users.and(clients);
-    if task.app.db.engine() == Engine::Sqlite && !matches!(whose, Err(Halt::Failed(_))) {
-        owners::tidy(task, gone).await?;
-    }
-    tokens.and(whose)
+    let owned = if task.app.db.engine() == Engine::Sqlite { owners::tidy(task, gone).await } else { Ok(()) };
+    tokens.and(whose).and(owned)
 }
 
 async fn drain(task: &mut Task<'_>, gone: &mut Entries) -> Result<(), Halt> {
@@ -43,11 +44,15 @@ async fn drain(task: &mut Task<'_>, gone: &mut Entries) -> Result<(), Halt> {
         ranges::drain(task, gone).await?;
     }
     for reason in Reason::ALL {
-        task.drain_in_order(reason.counter(), Some(reason.column()), |app, batch| {
-            let stale = reason.stale(app, batch.now).add_option(batch.from.map(|from| reason.column().gte(from)));
-            dialect::delete_some(app.db.engine(), &[token::Column::Id], stale, reason.column(), batch.size)
-        })
-        .await?;
+        task.drain_in_order(reason.counter(), Some(reason.column()), in_order(reason)).await?;
     }
     Ok(())
+}
+
+/// Deletes those that are first by the index.
+pub(super) fn in_order(reason: Reason) -> impl Fn(&App, Batch) -> DeleteStatement {
+    move |app, batch| {
+        let stale = reason.stale(app, batch.now).add_option(batch.from.map(|from| reason.column().gte(from)));
+        dialect::delete_some(app.db.engine(), &[token::Column::Id], stale, reason.column(), batch.size)
+    }
 }

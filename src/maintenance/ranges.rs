@@ -3,7 +3,7 @@
 //! Tokens lie in the order of their ids, which is that of their making. Those that ended one after the other were made at different
 //! times, so a batch of the index's order rewrites many pages, and the next batches rewrite most of them again. Where much is
 //! stale, going through the table itself writes a page once: that takes half of the time. Where little is, most of what it looks at
-//! would stay, and the index is the way; that follows.
+//! would stay, and the index is the way.
 
 use entity::{Timestamp, maintenance_run::Model as Run, token};
 use sea_orm::{
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     owners::Entries,
+    purge,
     stale::Reason,
     task::{FIRST, Halt, Task, Work, next_size},
 };
@@ -23,42 +24,43 @@ use crate::{app::App, pause::pause};
 /// One token in so many must be stale for this to cost no more than the index's way.
 const WORTH_IT: u64 = 4;
 
-/// Begins at the token that ended first, and again at the one that is first by then, while that is worth it.
+/// Begins at the token that ended first, and again at the one that is first by then. Where that leads nowhere, the index has a
+/// batch.
 pub(super) async fn drain(task: &mut Task<'_>, gone: &mut Entries) -> Result<(), Halt> {
-    let mut size = task.app.config.maintenance.batch_size.min(FIRST);
     while let Some(first) = first_to_end(task).await? {
-        if !go_on_from(first, &mut size, task, gone).await? {
-            break;
+        if !go_on_from(first, task, gone).await? {
+            task.may_go_on()?;
+            task.batch(Reason::Expired.counter(), None, &purge::in_order(Reason::Expired)).await?;
         }
     }
     Ok(())
 }
 
 /// Goes on from a token for as long as it is worth it, and tells whether it ever was.
-async fn go_on_from(first: Uuid, size: &mut u64, task: &mut Task<'_>, gone: &mut Entries) -> Result<bool, Halt> {
+async fn go_on_from(first: Uuid, task: &mut Task<'_>, gone: &mut Entries) -> Result<bool, Halt> {
     let most = task.app.config.maintenance.batch_size;
-    let (mut at, mut was_worth_it) = (Some(first), false);
+    let (mut at, mut size, mut was_worth_it) = (Some(first), most.min(FIRST), false);
     while let Some(from) = at {
         task.may_go_on()?;
-        let to = nth_after(task.app, from, *size).await?;
-        let deletion = Deletion(stale(task.app, task.now(), from, to));
+        let to = nth_after(task.app, from, size).await?;
+        let deletion = Deletion(stale_within(task.app, task.now(), from, to));
         pause!(task.app.db, Batch);
         let (deleted, took) = task.transact(deletion).await?;
-        gone.add(&deleted.entries)?;
+        gone.add(deleted.rows, &deleted.entries)?;
         gone.delete_if_many(task).await?;
-        if deleted.rows * WORTH_IT < *size {
+        task.make_way(took).await;
+        if deleted.rows * WORTH_IT < size {
             break;
         }
         was_worth_it = true;
-        *size = next_size(*size, took, true, most);
-        task.make_way(took).await;
+        size = next_size(size, took, true, most);
         at = to;
     }
     Ok(was_worth_it)
 }
 
 /// Which tokens are stale at `now`, from one up to another, or to the last of all.
-pub fn stale(app: &App, now: Timestamp, from: Uuid, to: Option<Uuid>) -> Condition {
+pub fn stale_within(app: &App, now: Timestamp, from: Uuid, to: Option<Uuid>) -> Condition {
     let id = token::Column::Id;
     Condition::all().add(id.gte(from)).add_option(to.map(|to| id.lt(to))).add(Reason::any(app, now))
 }

@@ -40,11 +40,26 @@ pub(super) async fn tidy(task: &mut Task<'_>) -> Result<(), Halt> {
     if number(app, "PRAGMA page_count").await? > LARGE {
         task.alone(pragma(app, "PRAGMA optimize")).await?;
     }
+    task.alone(forget_statistics(app)).await?;
     task.alone(truncate_log(app)).await
 }
 
 async fn pragma(app: &App, statement: &str) -> Result<(), DbErr> {
     app.db.writer().execute_unprepared(statement).await.map(drop)
+}
+
+/// Forgets those of `token_owner`: once most users had few tokens, the planner would find an entry by its user alone, and for each
+/// of somebody who has a million look at all of them.
+async fn forget_statistics(app: &App) -> Result<(), DbErr> {
+    if number(app, "SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('sqlite_stat1', 'sqlite_stat4')").await? < 2 {
+        return Ok(());
+    }
+    pragma(
+        app,
+        "DELETE FROM sqlite_stat1 WHERE tbl = 'token_owner'; DELETE FROM sqlite_stat4 WHERE tbl = 'token_owner'; \
+         ANALYZE sqlite_schema",
+    )
+    .await
 }
 
 async fn number(app: &App, pragma: &'static str) -> Result<i64, DbErr> {

@@ -29,7 +29,7 @@ const LEAST: u64 = 50;
 /// It rests for one part in so many of what a batch took.
 const REST: u32 = 4;
 
-/// After how many batches of a long run `SQLite`'s log is written to the file, see [`crate::db::log`].
+/// After how many batches of a long run it writes `SQLite`'s log to the file, see [`crate::db::log`].
 const BATCHES_PER_LOG: i64 = 12;
 
 /// How long a command line on an `SQLite` file goes on before it makes way for others, and for how long.
@@ -97,6 +97,8 @@ pub struct Task<'a> {
     believed: (Timestamp, i64),
     budget: Option<Duration>,
     size: u64,
+    /// How many batches there had been when the log was last written.
+    logged: i64,
     progress: &'a mut dyn Progress,
 }
 
@@ -121,6 +123,7 @@ impl<'a> Task<'a> {
             believed,
             budget,
             size,
+            logged: 0,
             progress,
         }
     }
@@ -161,7 +164,7 @@ impl<'a> Task<'a> {
     }
 
     /// One batch of rows; tells whether there may be another. The next is made to take [`TARGET`].
-    async fn batch<S: StatementBuilder>(
+    pub(super) async fn batch<S: StatementBuilder>(
         &mut self,
         count: Counter,
         column: Option<token::Column>,
@@ -193,13 +196,15 @@ impl<'a> Task<'a> {
         self.app.clock.now().min(Timestamp::from_millis(then.millis() + passed))
     }
 
-    /// Rests between two batches, so that a core that others need is not taken whole.
+    /// Rests between two batches, so that a core that others need is not taken whole; and sees to `SQLite`'s log in a server, whose
+    /// writers would wait for that. (What a command line does with it holds up nobody else, and the server does what it leaves.)
     ///
     /// Beside a server on an `SQLite` file it rests for longer now and then: its writers look every 100 ms at most whether they
     /// may, and would hardly ever find that in the moment between two batches.
     pub(super) async fn make_way(&mut self, took: Duration) {
-        if self.run.batches % BATCHES_PER_LOG == 0 {
+        if self.run.trigger != Trigger::Cli && self.run.batches - self.logged >= BATCHES_PER_LOG {
             self.app.db.write_log().await;
+            self.logged = self.run.batches;
         }
         let alone = self.run.trigger != Trigger::Cli || self.app.db.engine() != Engine::Sqlite;
         if alone || self.held.elapsed() < HELD {
@@ -223,9 +228,10 @@ impl<'a> Task<'a> {
         Ok((found, took))
     }
 
-    /// Gives back what it took over while it went on.
-    pub async fn end(self) {
-        if self.run.batches >= BATCHES_PER_LOG {
+    /// Leaves the log to whoever commits, if it has seen to it.
+    pub async fn leave_log(self) {
+        if self.logged > 0 {
+            self.app.db.write_log().await;
             self.app.db.leave_log_to_commits().await;
         }
     }

@@ -101,6 +101,7 @@ async fn it_drains_in_batches_and_stops_at_its_time_limit() {
     })
     .await;
     let admin = service.admin().await;
+    service.advance(seconds(1));
     for _ in 0..25 {
         service.issue(&admin, json!({ "ttl": 1 })).await.is(201);
     }
@@ -381,7 +382,7 @@ async fn no_batch_reads_a_whole_table() {
         .cond_where(tokens_of(Engine::Sqlite, uuid::Uuid::nil()))
         .to_owned();
     let range = |from, to| {
-        let stale = maintenance::ranges::stale(app, now, from, to);
+        let stale = maintenance::ranges::stale_within(app, now, from, to);
         sea_orm::sea_query::Query::delete().from_table(token::Entity).cond_where(stale).to_owned()
     };
     let notes = [change::Column::Second, change::Column::Id];
@@ -513,6 +514,25 @@ async fn what_a_killed_purge_left_of_them_is_swept() {
     service.check(&kept.token()).await.is(200);
 }
 
+/// Of whose tokens are whose a planner needs none, and draws the wrong conclusion.
+#[tokio::test]
+async fn statistics_of_whose_tokens_are_whose_are_forgotten() {
+    use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
+
+    let service = Service::on(crate::support::database::Database::in_a_file(), |_| ()).await;
+    service.fill(10, 10).await;
+    service.app.db.writer().execute_unprepared("ANALYZE").await.unwrap();
+    let tables = async || {
+        let all = Statement::from_string(DatabaseBackend::Sqlite, "SELECT DISTINCT tbl FROM sqlite_stat1 ORDER BY tbl");
+        let rows = service.app.db.reader().query_all_raw(all).await.unwrap();
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect::<Vec<String>>()
+    };
+    let before = tables().await;
+    assert_eq!(run(&service.app, Job::Sqlite).await.outcome, Some(Outcome::Done));
+    let without: Vec<_> = before.iter().filter(|table| *table != "token_owner").cloned().collect();
+    assert_eq!((tables().await, before.len()), (without.clone(), without.len() + 1));
+}
+
 /// While a long purge goes on, nobody's commit writes the log to the file; after it they do again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_is_written_to_the_file_beside_those_who_commit() {
@@ -536,7 +556,7 @@ async fn a_log_is_written_to_the_file_beside_those_who_commit() {
     let service = Service::on(database, |config| config.maintenance.batch_size = 10).await;
     service.fill(400, 25).await;
     let mut look = Look(service.app.db.clone(), Vec::new());
-    maintenance::run(&service.app, Job::Purge, Trigger::Cli, Manner::default(), &mut look).await.unwrap();
+    maintenance::run(&service.app, Job::Purge, Trigger::Api, Manner::default(), &mut look).await.unwrap();
     assert_eq!((look.1[11], look.1[12]), (1000, 16_000), "from the twelfth batch on");
     maintenance::task::Progress::batch(&mut look, &purge(&service).await);
     assert_eq!(look.1.last(), Some(&1000));

@@ -3,7 +3,7 @@
 //! A purge leaves their entries behind, for they lie scattered (see the migration that made the table). It notes which, and deletes
 //! many of them at a time in the order in which they lie, where neighbours share a page.
 //!
-//! What it did not note, or had not deleted when it was killed, is swept: this goes through the table in its own order, looks
+//! What it did not note, or had not deleted when it was stopped or killed, is swept: this goes through the table in its own order, looks
 //! whether the tokens are there still, and deletes the entries of those that are not; where it stops, the next run goes on.
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, Statement};
@@ -19,7 +19,7 @@ const MANY: usize = 500_000;
 /// over.
 const PACE: u64 = 4;
 
-/// For how many tokens whose entries were noted one is looked at, so that what killed runs leave is found in the end.
+/// For how many tokens whose entries were noted one is looked at, so that what such runs leave is found in the end.
 const SELDOM: u64 = 10;
 
 /// How many entries a batch takes, beside how many tokens one deletes: there is less to do for each.
@@ -53,7 +53,7 @@ impl Entries {
         Ok(())
     }
 
-    /// Deletes what is noted once it is much.
+    /// Deletes what is noted once it is much; all of it, for the time that a run has is for tokens.
     pub async fn delete_if_many(&mut self, task: &mut Task<'_>) -> Result<(), Halt> {
         if self.noted.len() < MANY { Ok(()) } else { self.delete(task).await }
     }

@@ -36,7 +36,8 @@ pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
     let clients = leftovers::clients(task).await;
     let whose = users.and(clients);
     let owned = if task.app.db.engine() == Engine::Sqlite { owners::tidy(task, gone).await } else { Ok(()) };
-    tokens.and(whose).and(owned)
+    // Why the last of them ended says more than that time was up.
+    owned.and(whose).and(tokens)
 }
 
 async fn drain(task: &mut Task<'_>, gone: &mut Entries) -> Result<(), Halt> {

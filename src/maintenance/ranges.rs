@@ -27,7 +27,9 @@ const WORTH_IT: u64 = 4;
 /// Begins at the token that ended first, and again at the one that is first by then. Where that leads nowhere, the index has a
 /// batch.
 pub(super) async fn drain(task: &mut Task<'_>, gone: &mut Entries) -> Result<(), Halt> {
-    while let Some(first) = first_to_end(task).await? {
+    let mut looked_to = None;
+    while let Some((first, end)) = first_to_end(task, looked_to).await? {
+        looked_to = Some(end);
         if !go_on_from(first, task, gone).await? {
             task.may_go_on()?;
             task.batch(Reason::Expired.counter(), None, &purge::in_order(Reason::Expired)).await?;
@@ -99,10 +101,12 @@ impl Work for Deletion {
 const WHAT_GOES: &str = "COUNT(*) - COUNT(revoked_at), COUNT(revoked_at), \
                          COALESCE(GROUP_CONCAT(CASE WHEN user_id IS NOT NULL THEN HEX(user_id) || HEX(id) END, ''), '')";
 
-/// The stale token that ended first, but for those that were revoked.
-async fn first_to_end(task: &mut Task<'_>) -> Result<Option<Uuid>, DbErr> {
-    let stale = token::Entity::find().filter(Reason::Expired.stale(task.app, task.now()));
-    let first = stale.order_by_asc(token::Column::ExpiresAt).select_only().column(token::Column::Id);
+/// The stale token that ended first, but for those that were revoked, and when. What ended before it and is kept for now is not
+/// stepped over again.
+async fn first_to_end(task: &mut Task<'_>, from: Option<Timestamp>) -> Result<Option<(Uuid, Timestamp)>, DbErr> {
+    let (id, end) = (token::Column::Id, token::Column::ExpiresAt);
+    let stale = Reason::Expired.stale(task.app, task.now()).add_option(from.map(|from| end.gte(from)));
+    let first = token::Entity::find().filter(stale).order_by_asc(end).select_only().columns([id, end]);
     first.into_tuple().one(task.app.db.reader()).await
 }
 

@@ -51,18 +51,15 @@ async fn pragma(app: &App, statement: &str) -> Result<(), DbErr> {
 /// Forgets those of `token_owner`: once most users had few tokens, the planner would find an entry by its user alone, and for each
 /// of somebody who has a million look at all of them.
 async fn forget_statistics(app: &App) -> Result<(), DbErr> {
-    if number(app, "SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('sqlite_stat1', 'sqlite_stat4')").await? < 2 {
-        return Ok(());
+    for table in ["sqlite_stat1", "sqlite_stat4"] {
+        if number(app, &format!("SELECT COUNT(*) FROM sqlite_schema WHERE name = '{table}'")).await? > 0 {
+            pragma(app, &format!("DELETE FROM {table} WHERE tbl = 'token_owner'; ANALYZE sqlite_schema")).await?;
+        }
     }
-    pragma(
-        app,
-        "DELETE FROM sqlite_stat1 WHERE tbl = 'token_owner'; DELETE FROM sqlite_stat4 WHERE tbl = 'token_owner'; \
-         ANALYZE sqlite_schema",
-    )
-    .await
+    Ok(())
 }
 
-async fn number(app: &App, pragma: &'static str) -> Result<i64, DbErr> {
+async fn number(app: &App, pragma: &str) -> Result<i64, DbErr> {
     let statement = Statement::from_string(DatabaseBackend::Sqlite, pragma);
     let row = app.db.writer().query_one_raw(statement).await?;
     row.map_or(Ok(0), |row| row.try_get_by_index(0))

@@ -20,7 +20,7 @@ pub(crate) mod shared;
 pub(crate) mod sql;
 pub mod watch;
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{path::Path, str::FromStr, time::Duration};
 
 use entity::Timestamp;
 use futures_util::future::BoxFuture;
@@ -238,8 +238,9 @@ async fn open_server(url: &str, settings: &Settings) -> Result<Db, Storage> {
 
 async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    let path = if in_memory { None } else { Some(create_private(url)?) };
-    let path = path.as_deref();
+    let file = SqliteConnectOptions::from_str(url).map_err(|error| DbErr::Custom(error.to_string()))?;
+    let path = (!in_memory).then(|| file.get_filename());
+    path.map_or(Ok(()), create_private)?;
     let synchronous = match settings.sqlite_durability {
         Durability::Full => SqliteSynchronous::Full,
         Durability::Normal => SqliteSynchronous::Normal,
@@ -277,8 +278,7 @@ async fn open_sqlite(url: &str, settings: &Settings) -> Result<Db, Storage> {
     read.max_connections(settings.sqlite_readers)
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).busy_timeout(BUSY));
-    let file = SqliteConnectOptions::from_str(url).map_err(|error| DbErr::Custom(error.to_string()))?;
-    Ok(queued(Pool::of_file(read, path).await?, writer, Log::of(file, synchronous), settings))
+    Ok(queued(Pool::of_file(read, path).await?, writer, Log::of(file.clone(), synchronous), settings))
 }
 
 fn queued(readers: Pool, writer: Pool, log: Log, settings: &Settings) -> Db {
@@ -302,16 +302,14 @@ fn options(url: &str, settings: &Settings) -> ConnectOptions {
 }
 
 /// Creates the file so that only its owner reads it: it holds password hashes.
-fn create_private(url: &str) -> Result<PathBuf, Storage> {
+fn create_private(path: &Path) -> Result<(), Storage> {
     use std::os::unix::fs::OpenOptionsExt;
 
-    let options = SqliteConnectOptions::from_str(url).map_err(|error| DbErr::Custom(error.to_string()))?;
-    let path = options.get_filename();
     let result = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(DbErr::Custom(format!("cannot create {}: {error}", path.display())).into())
         }
-        Ok(_) | Err(_) => Ok(path.to_owned()),
+        Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The purge: deletes tokens that are stale, those that ended first before others, and what hangs on them.
+//! The purge: deletes tokens that are stale, and what hangs on them.
 //!
 //! What is stale stands in [`super::stale`], and in every DELETE.
 

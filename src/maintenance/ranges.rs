@@ -1,4 +1,4 @@
-//! `SQLite` only: deleting tokens in the order in which they lie, as long as most of what lies together is stale.
+//! `SQLite` only: deleting tokens in the order in which they lie, where enough of what lies together is stale.
 //!
 //! Tokens lie in the order of their ids, which is that of their making. Those that ended one after the other were made at different
 //! times, so a batch of the index's order rewrites many pages, and the next batches rewrite most of them again. Where much is

@@ -197,7 +197,7 @@ impl<'a> Task<'a> {
     }
 
     /// Rests between two batches, so that a core that others need is not taken whole; and sees to `SQLite`'s log in a server, whose
-    /// writers would wait for that. (What a command line does with it holds up nobody else, and the server does what it leaves.)
+    /// writers would wait for that. A command line leaves it to its own commits: what these did not do, the server's would have to.
     ///
     /// Beside a server on an `SQLite` file it rests for longer now and then: its writers look every 100 ms at most whether they
     /// may, and would hardly ever find that in the moment between two batches.

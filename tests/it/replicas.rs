@@ -64,10 +64,10 @@ pub(crate) fn purges(served: &Served, admin: &Value) -> Vec<Value> {
     json_of(&served.request(&ask, ""))["items"].as_array().unwrap().clone()
 }
 
-/// Waits for the run that each process makes when it starts.
-pub(crate) fn started(served: &Served, admin: &Value, starts: usize) {
-    let ended = |run: &&Value| run["trigger"] == "start" && run["outcome"] == "done";
-    served.until(|| (purges(served, admin).iter().filter(ended).count() >= starts).then_some(()));
+/// Waits for the run that each process makes when it starts. (It is left out where one of the schedule is under way then,
+/// which does as well.)
+pub(crate) fn started(served: &Served, admin: &Value) {
+    served.until(|| purges(served, admin).iter().any(|run| run["outcome"] == "done").then_some(()));
 }
 
 pub(crate) fn token(served: &Served) -> serde_json::Value {
@@ -139,7 +139,7 @@ async fn a_runner_that_is_killed_is_taken_over_within_15_s_and_no_live_token_is_
     let database = Database::create().await;
     let (_b, heir) = serve_with(&database, &[NEVER]);
     let admin = token(&heir);
-    started(&heir, &admin, 1);
+    started(&heir, &admin);
     // One row a batch: it will not be done before it is killed.
     let (_a, mut runner) = serve_with(&database, &[("PURGE_SCHEDULE", "* * * * * *"), ("BATCH_SIZE", "1")]);
     let live: Vec<_> = (0..5).map(|_| token(&runner)).collect();
@@ -175,7 +175,7 @@ async fn a_server_goes_on_writing_while_a_command_line_purges() {
     let database = Database::create().await;
     let (folder, served) = serve_with(&database, &[NEVER]);
     let admin = token(&served);
-    started(&served, &admin, 1);
+    started(&served, &admin);
     let db = connect(&database).await;
     fill(&db, Clock::System.now(), 60_000, 0).await;
     let mut purge = command(folder.path(), &database);
@@ -207,7 +207,7 @@ async fn three_replicas_serve_each_time_of_the_schedule_once_and_delete_each_row
     let replicas: Vec<_> = (0..3).map(|_| serve_with(&database, &every_two)).collect();
     let served = &replicas[0].1;
     let admin = token(served);
-    started(served, &admin, 1);
+    started(served, &admin);
     let db = connect(&database).await;
     fill(&db, Clock::System.now(), 3000, 100).await;
     let mut runs = served.until(|| {
@@ -245,7 +245,7 @@ async fn a_replica_whose_clock_is_wrong_purges_nothing_and_says_so() {
     let (folder, served) = serve_with(&database, &[NEVER]);
     let admin = token(&served);
     let db = connect(&database).await;
-    started(&served, &admin, 1);
+    started(&served, &admin);
     fill(&db, Clock::System.now(), 10, 100).await;
     let mut wrong = command(folder.path(), &database);
     wrong.env("LD_PRELOAD", faketime()).env("FAKETIME", "+3d");

@@ -85,7 +85,7 @@ async fn f6_a_clock_that_is_set_ahead_and_back_costs_no_token_and_revives_none()
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path(), &mut faked(folder.path(), &database));
     let admin = token(&served);
-    started(&served, &admin, 1);
+    started(&served, &admin);
     let (long, short, over, revoked) =
         (issue(&served, &admin, 8_000_000), issue(&served, &admin, 1_800), issue(&served, &admin, 1), token(&served));
     revoke(&served, &revoked);
@@ -173,7 +173,7 @@ async fn f6c_a_process_that_was_held_up_believes_nothing_that_it_remembers() {
     let (_b, other) = serve_with(&database, &[NEVER]);
     let admin = token(&other);
     // Of the run that it makes when it starts it must be done before there is anything to purge.
-    started(&other, &admin, 1);
+    started(&other, &admin);
     let (_a, held_up) = serve_with(&database, &every_second);
     let (live, revoked) = (token(&held_up), token(&held_up));
     assert_eq!((status(&held_up, &live), status(&held_up, &revoked)), ("200".into(), "200".into()));

@@ -19,6 +19,7 @@ mod m20261125_000010_client;
 mod m20261125_000011_refresh_token;
 mod m20261125_000012_audit_event;
 mod m20261125_000013_known_address;
+mod m20261126_000014_token_hour;
 mod table;
 
 /// All steps, oldest first.
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000011_refresh_token::Migration),
             Box::new(m20261125_000012_audit_event::Migration),
             Box::new(m20261125_000013_known_address::Migration),
+            Box::new(m20261126_000014_token_hour::Migration),
         ]
     }
 }

@@ -1,7 +1,7 @@
 //! Housekeeping: deleting what is stale and the like, on schedules or when asked, and a record of what was done.
 //!
 //! - [`mod@job`] lists the jobs; [`mod@purge`] is the one that deletes tokens, of which
-//!   [`mod@stale`] says which are to go; on `SQLite`, [`mod@ranges`] where it begins and `owners` what they leave behind;
+//!   [`mod@stale`] says which are to go; on `SQLite`, [`mod@ranges`] where it begins, [`mod@hours`] by what index, and `owners` what they leave behind;
 //!   `leftovers` and `sqlite` are the others;
 //! - `task` is a run under way: short transactions, and what may stop it between them; [`mod@lease`] sees to it that there is
 //!   one at a time, wherever it runs; [`mod@sanity`] that it works by no clock that jumped;
@@ -14,6 +14,7 @@
 
 pub mod health;
 pub mod history;
+pub mod hours;
 pub mod job;
 pub mod lease;
 mod leftovers;
@@ -220,6 +221,6 @@ async fn work(
         Job::History => leftovers::history(&mut task).await,
         Job::Sqlite => sqlite::tidy(&mut task).await,
     };
-    task.leave_log().await;
+    task.end().await;
     done
 }

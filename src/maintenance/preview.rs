@@ -2,15 +2,19 @@
 //! table is.
 //!
 //! Up to `COUNTED` rows are counted. Of more, `density()` reads a few in each part of the time they lie in, and takes the rest
-//! to lie as close together: an estimate, which says that it is one.
+//! to lie as close together: an estimate, which says that it is one. On `SQLite`, where the index of ends does not have them in
+//! that order, it reads a sample of them ([`super::hours`]).
 
 use entity::{Timestamp, token};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr,
     sea_query::{Alias, Expr, Order, Query, SelectStatement, UnionType},
 };
 
-use super::stale::{Reason, SETTLED};
+use super::{
+    hours::{self, HOUR},
+    stale::{Reason, SETTLED},
+};
 use crate::{app::App, token::precision};
 
 /// How many tokens, or about how many.
@@ -25,6 +29,14 @@ pub struct Count {
 impl Count {
     fn plus(self, other: Self) -> Self {
         Self { rows: self.rows + other.rows, estimated: self.estimated || other.estimated }
+    }
+
+    fn exactly(rows: u64) -> Self {
+        Self { rows, estimated: false }
+    }
+
+    fn about(rows: u64) -> Self {
+        Self { rows, estimated: true }
     }
 }
 
@@ -56,10 +68,10 @@ const COUNTED: u64 = 10_000;
 const PARTS: i64 = 64;
 /// How many rows are read in each part, of which all are known if there are fewer.
 const READ: u64 = 250;
+/// Up to how many are counted of those that expire in an hour, where there is an index of hours.
+const COUNTED_OF_HOUR: u64 = 2000;
 /// How many parts are asked for at once: engines limit how long a statement may be.
 const AT_ONCE: usize = 200;
-
-const HOUR: i64 = 60 * 60 * 1000;
 
 /// Looks, and changes nothing.
 pub async fn preview(app: &App, now: Timestamp) -> Result<Preview, DbErr> {
@@ -88,116 +100,160 @@ pub async fn backlog(app: &App, now: Timestamp) -> Result<Count, DbErr> {
 /// `first` is where the first of them is.
 async fn stale(app: &App, reason: Reason, first: Option<Timestamp>, now: Timestamp) -> Result<Count, DbErr> {
     let Some(first) = first else { return Ok(Count::default()) };
-    count(app, reason.column(), reason.stale(app, now), first, reason.cutoff(app, now)).await
+    count(app, reason, reason.stale(app, now), first, reason.cutoff(app, now)).await
 }
 
 /// How many rows are stale at `later` and are not at `now`.
 async fn ripening(app: &App, now: Timestamp, later: Timestamp) -> Result<Count, DbErr> {
     let mut sum = Count::default();
     for reason in Reason::ALL {
-        let column = reason.column();
         // What ended before this is stale now, if it ever will be.
         let from = reason.cutoff(app, now).minus(precision(app) + SETTLED);
-        let condition = reason.stale(app, later).add(reason.stale(app, now).not()).add(column.gte(from));
-        sum = sum.plus(count(app, column, condition, from, reason.cutoff(app, later)).await?);
+        let condition = reason.stale(app, later).add(reason.stale(app, now).not());
+        sum = sum.plus(count(app, reason, condition, from, reason.cutoff(app, later)).await?);
     }
     Ok(sum)
 }
 
-/// How many rows meet a condition, which has their column between `from` and `to`.
+/// How many rows meet a condition, of those that ended between `from` and `to`.
 async fn count(
     app: &App,
-    column: token::Column,
+    reason: Reason,
     condition: Condition,
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Count, DbErr> {
     let mut some = Query::select();
-    some.expr(Expr::val(1)).from(token::Entity).cond_where(condition);
-    // In the order of an index, or a planner may think that reading the whole table is as cheap.
-    some.order_by(column, Order::Asc).limit(COUNTED + 1);
+    some.expr(Expr::val(1)).from(token::Entity).cond_where(condition).and_where(reason.column().gte(from));
+    let some = in_order(app, some, reason, Some(from), to).limit(COUNTED + 1).to_owned();
     let all = Query::select().expr(Expr::cust("COUNT(*)")).from_subquery(some, "some").to_owned();
     let row = app.db.reader().query_one(&all).await?;
     let rows: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
     if rows.unsigned_abs() <= COUNTED {
-        return Ok(Count { rows: rows.unsigned_abs(), estimated: false });
+        return Ok(Count::exactly(rows.unsigned_abs()));
     }
     let width = (to.millis_since(from) / PARTS).max(1);
     let edges: Vec<_> = (0..PARTS).map(|part| plus(from, part * width)).chain([to]).collect();
-    let parts = density(app, column, &edges).await?;
-    let estimate = parts.into_iter().fold(Count::default(), Count::plus);
-    Ok(Count { rows: estimate.rows.max(COUNTED), estimated: true })
+    let parts = density(app, reason, &edges).await?;
+    Ok(Count::about(parts.into_iter().map(|part| part.rows).sum::<u64>().max(COUNTED)))
+}
+
+/// In the order of an index, or a planner may think that reading the whole table is as cheap.
+fn in_order(
+    app: &App,
+    mut select: SelectStatement,
+    reason: Reason,
+    from: Option<Timestamp>,
+    to: Timestamp,
+) -> SelectStatement {
+    let engine = app.db.engine();
+    select.cond_where(reason.between(engine, from, to)).order_by_expr(reason.order(engine), Order::Asc).take()
 }
 
 /// How many tokens expire in each hour to come.
 async fn expiries(app: &App, now: Timestamp) -> Result<Vec<(Timestamp, Count)>, DbErr> {
-    let hour = |hours: i64| Timestamp::from_millis(now.millis() - now.millis().rem_euclid(HOUR) + hours * HOUR);
+    let hour = |hours: i64| Timestamp::from_millis((hours::of(now) + hours) * HOUR);
     // Half hours are estimated apart: what expires together often does so on the hour.
     let edges: Vec<_> = (0..HOURS).flat_map(|at| [hour(at), plus(hour(at), HOUR / 2)]).chain([hour(HOURS)]).collect();
-    let halves = density(app, token::Column::ExpiresAt, &edges).await?;
+    let halves = density(app, Reason::Expired, &edges).await?;
     let hours = halves.chunks(2).map(|halves| halves.iter().copied().fold(Count::default(), Count::plus));
-    Ok((0..HOURS).map(hour).zip(hours).collect())
+    let mut expiries: Vec<_> = (0..HOURS).map(hour).zip(hours).collect();
+    if Reason::Expired.by_hour(app.db.engine()) {
+        count_where_few(app, &mut expiries).await?;
+    }
+    Ok(expiries)
+}
+
+/// Puts the number in place of an estimate for hours in which no more expire than [`COUNTED_OF_HOUR`].
+async fn count_where_few(app: &App, expiries: &mut [(Timestamp, Count)]) -> Result<(), DbErr> {
+    let parts = expiries.iter().map(|(from, _)| {
+        let mut some = Query::select();
+        some.expr(Expr::val(1)).from(token::Entity).and_where(hours::is(hours::of(*from)));
+        Query::select()
+            .expr(Expr::cust("COUNT(*)"))
+            .from_subquery(some.limit(COUNTED_OF_HOUR + 1).take(), "some")
+            .take()
+    });
+    let Some(question) = together(parts) else { return Ok(()) };
+    for ((_, count), row) in expiries.iter_mut().zip(app.db.reader().query_all(&question).await?) {
+        let rows = row.try_get_by_index::<i64>(0)?.unsigned_abs();
+        if rows <= COUNTED_OF_HOUR {
+            *count = Count::exactly(rows);
+        }
+    }
+    Ok(())
 }
 
 /// How many rows there are between each two neighbouring edges: counted where they are few, else from how close together the first
 /// [`READ`] of them lie.
-async fn density(app: &App, column: token::Column, edges: &[Timestamp]) -> Result<Vec<Count>, DbErr> {
+async fn density(app: &App, reason: Reason, edges: &[Timestamp]) -> Result<Vec<Count>, DbErr> {
     let mut counts = vec![Count::default(); edges.len().saturating_sub(1)];
+    let sampled = reason.by_hour(app.db.engine());
     let parts: Vec<_> = edges.windows(2).enumerate().collect();
     for parts in parts.chunks(AT_ONCE) {
-        let Some(question) = question(column, parts) else { continue };
+        let Some(question) = together(parts.iter().map(|(number, edges)| part(reason, sampled, *number, edges))) else {
+            continue;
+        };
         for row in app.db.reader().query_all(&question).await? {
             let (part, read, last): (i64, i64, Option<i64>) =
                 (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
             let part = usize::try_from(part).unwrap_or(usize::MAX);
             let (Some(count), Some(edges)) = (counts.get_mut(part), edges.get(part..part + 2)) else { continue };
             *count = extrapolate(read.unsigned_abs(), last, edges);
+            if sampled {
+                *count = Count::about(count.rows * hours::ONE_IN);
+            }
         }
     }
     Ok(counts)
 }
 
-/// Asks each part for its number, how many rows were read, and where the last of them lies.
-fn question(column: token::Column, parts: &[(usize, &[Timestamp])]) -> Option<SelectStatement> {
+/// Asks a part for its number, how many rows were read, and where the last of them lies.
+fn part(reason: Reason, sampled: bool, number: usize, edges: &[Timestamp]) -> SelectStatement {
     use sea_orm::ExprTrait;
 
-    let mut parts = parts.iter().map(|(number, edges)| {
-        let mut first = Query::select();
-        first.expr_as(Expr::col(column), Alias::new("at")).from(token::Entity);
-        first.and_where(column.gte(edges[0])).and_where(column.lt(edges[1])).order_by(column, Order::Asc).limit(READ);
-        Query::select()
-            .expr(Expr::val(i64::try_from(*number).unwrap_or(i64::MAX)))
-            .expr(Expr::cust("COUNT(*)"))
-            .expr(Expr::col("at").max())
-            .from_subquery(first, "first")
-            .to_owned()
-    });
-    let mut question = parts.next()?;
-    for part in parts {
-        question.union(UnionType::All, part);
+    let column = reason.column();
+    let mut first = Query::select();
+    first.expr_as(Expr::col(column), Alias::new("at")).from(token::Entity);
+    first.and_where(column.gte(edges[0])).and_where(column.lt(edges[1]));
+    first.and_where_option(sampled.then(hours::in_sample)).order_by(column, Order::Asc).limit(READ);
+    Query::select()
+        .expr(Expr::val(i64::try_from(number).unwrap_or(i64::MAX)))
+        .expr(Expr::cust("COUNT(*)"))
+        .expr(Expr::col("at").max())
+        .from_subquery(first, "first")
+        .to_owned()
+}
+
+/// Several questions as one.
+fn together(mut questions: impl Iterator<Item = SelectStatement>) -> Option<SelectStatement> {
+    let mut all = questions.next()?;
+    for question in questions {
+        all.union(UnionType::All, question);
     }
-    Some(question)
+    Some(all)
 }
 
 fn extrapolate(read: u64, last: Option<i64>, edges: &[Timestamp]) -> Count {
     let (Some(last), [from, to]) = (last.filter(|_| read >= READ), edges) else {
-        return Count { rows: read, estimated: false };
+        return Count::exactly(read);
     };
     let (seen, whole) =
         ((last - from.millis() + 1).max(1).unsigned_abs(), to.millis_since(*from).max(1).unsigned_abs());
-    Count { rows: (read * whole).div_ceil(seen), estimated: true }
+    Count::about((read * whole).div_ceil(seen))
 }
 
+/// When the one that ended first did. (On `SQLite` the first of many thousands that ended in the same hour may be one that ended a
+/// little later.)
 async fn first(app: &App, reason: Reason, now: Timestamp) -> Result<Option<Timestamp>, DbErr> {
-    let first = token::Entity::find()
-        .select_only()
-        .column(reason.column())
-        .filter(reason.stale(app, now))
-        .order_by_asc(reason.column())
-        .into_tuple::<Option<Timestamp>>()
-        .one(app.db.reader())
-        .await?;
-    Ok(first.flatten())
+    let among = if reason.by_hour(app.db.engine()) { COUNTED } else { 1 };
+    let mut some = Query::select();
+    some.expr_as(Expr::col(reason.column()), "at").from(token::Entity).cond_where(reason.stale(app, now));
+    let some = in_order(app, some, reason, None, reason.cutoff(app, now)).limit(among).to_owned();
+    let first = Query::select().expr(Expr::cust("MIN(\"at\")")).from_subquery(some, "some").to_owned();
+    let row = app.db.reader().query_one(&first).await?;
+    let first: Option<i64> = row.map_or(Ok(None), |row| row.try_get_by_index(0))?;
+    Ok(first.map(Timestamp::from_millis))
 }
 
 fn plus(at: Timestamp, millis: i64) -> Timestamp {

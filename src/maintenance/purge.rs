@@ -3,7 +3,7 @@
 //! What is stale stands in [`super::stale`], and in every DELETE.
 
 use entity::{maintenance_run::Outcome, token};
-use sea_orm::{ColumnTrait, sea_query::DeleteStatement};
+use sea_orm::ColumnTrait;
 
 use super::{
     leftovers,
@@ -43,17 +43,18 @@ pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
 async fn drain(task: &mut Task<'_>, gone: &mut Entries) -> Result<(), Halt> {
     if task.app.db.engine() == Engine::Sqlite {
         ranges::drain(task, gone).await?;
+    } else {
+        drain_in_order(task, Reason::Expired).await?;
     }
-    for reason in Reason::ALL {
-        task.drain_in_order(reason.counter(), Some(reason.column()), in_order(reason)).await?;
-    }
-    Ok(())
+    drain_in_order(task, Reason::Revoked).await
 }
 
-/// Deletes those that are first by the index.
-pub(super) fn in_order(reason: Reason) -> impl Fn(&App, Batch) -> DeleteStatement {
-    move |app, batch| {
-        let stale = reason.stale(app, batch.now).add_option(batch.from.map(|from| reason.column().gte(from)));
-        dialect::delete_some(app.db.engine(), &[token::Column::Id], stale, reason.column(), batch.size)
-    }
+/// Deletes those that are first by the index, batch by batch.
+async fn drain_in_order(task: &mut Task<'_>, reason: Reason) -> Result<(), Halt> {
+    let column = reason.column();
+    let statement = |app: &App, batch: Batch| {
+        let stale = reason.stale(app, batch.now).add_option(batch.from.map(|from| column.gte(from)));
+        dialect::delete_some(app.db.engine(), &[token::Column::Id], stale, column, batch.size)
+    };
+    task.drain_in_order(reason.counter(), Some(column), statement).await
 }

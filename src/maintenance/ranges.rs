@@ -3,39 +3,51 @@
 //! Tokens lie in the order of their ids, which is that of their making. Those that ended one after the other were made at different
 //! times, so a batch of the index's order rewrites many pages, and the next batches rewrite most of them again. Where much is
 //! stale, going through the table itself writes a page once: that takes half of the time. Where little is, most of what it looks at
-//! would stay, and the index is the way.
+//! would stay, and the index of ends is the way.
+
+use std::time::Duration;
 
 use entity::{Timestamp, maintenance_run::Model as Run, token};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, Select, Statement,
     sea_query::{Expr, Query},
 };
 use uuid::Uuid;
 
 use super::{
+    hours,
     owners::Entries,
-    purge,
     stale::Reason,
     task::{FIRST, Halt, Task, Work, next_size},
 };
-use crate::{app::App, pause::pause};
+use crate::{app::App, db::Engine, pause::pause};
 
 /// One token in so many must be stale for this to cost no more than the index's way.
 const WORTH_IT: u64 = 4;
 
-/// Begins at the token that ended first, and again at the one that is first by then. Where that leads nowhere, the index has a
-/// batch.
+/// A place in the index of ends: an hour, and a token that expires in it.
+pub type Place = (i64, Uuid);
+
+/// Begins at the token that is first in the index of ends, and again at the one that is first by then. Where that leads nowhere,
+/// the index has a batch.
 pub(super) async fn drain(task: &mut Task<'_>, gone: &mut Entries) -> Result<(), Halt> {
-    let mut looked_to = None;
-    while let Some((first, end)) = first_to_end(task, looked_to).await? {
-        looked_to = Some(end);
-        if !go_on_from(first, task, gone).await? {
-            task.may_go_on()?;
-            task.batch(Reason::Expired.counter(), None, &purge::in_order(Reason::Expired)).await?;
+    let most = task.app.config.maintenance.batch_size;
+    let (mut after, mut size) = (None, most.min(FIRST));
+    loop {
+        task.may_go_on()?;
+        let found = next_stale(task.app, task.now(), after, size).await?;
+        let (Some(first), Some(last)) = (found.first().copied(), found.last().copied()) else { return Ok(()) };
+        if go_on_from(first.1, task, gone).await? {
+            after = Some(first);
+            continue;
         }
+        task.may_go_on()?;
+        let these = stale_among(task.app, task.now(), &found);
+        let (_, took) = delete(these, task, gone).await?;
+        size = next_size(size, took, true, most);
+        after = Some(last);
     }
-    Ok(())
 }
 
 /// Goes on from a token for as long as it is worth it, and tells whether it ever was.
@@ -45,13 +57,8 @@ async fn go_on_from(first: Uuid, task: &mut Task<'_>, gone: &mut Entries) -> Res
     while let Some(from) = at {
         task.may_go_on()?;
         let to = nth_after(task.app, from, size).await?;
-        let deletion = Deletion(stale_within(task.app, task.now(), from, to));
-        pause!(task.app.db, Batch);
-        let (deleted, took) = task.transact(deletion).await?;
-        gone.add(deleted.rows, &deleted.entries)?;
-        gone.delete_if_many(task).await?;
-        task.make_way(took).await;
-        if deleted.rows * WORTH_IT < size {
+        let (rows, took) = delete(stale_within(task.app, task.now(), from, to), task, gone).await?;
+        if rows * WORTH_IT < size {
             break;
         }
         was_worth_it = true;
@@ -59,6 +66,17 @@ async fn go_on_from(first: Uuid, task: &mut Task<'_>, gone: &mut Entries) -> Res
         at = to;
     }
     Ok(was_worth_it)
+}
+
+/// Deletes all tokens that meet a condition, and what was noted once that is much; tells how many there were and how long they
+/// took.
+async fn delete(condition: Condition, task: &mut Task<'_>, gone: &mut Entries) -> Result<(u64, Duration), Halt> {
+    pause!(task.app.db, Batch);
+    let (deleted, took) = task.transact(Deletion(condition)).await?;
+    gone.add(deleted.rows, &deleted.entries)?;
+    gone.delete_if_many(task).await?;
+    task.make_way(took).await?;
+    Ok((deleted.rows, took))
 }
 
 /// Which tokens are stale at `now`, from one up to another, or to the last of all.
@@ -101,13 +119,50 @@ impl Work for Deletion {
 const WHAT_GOES: &str = "COUNT(*) - COUNT(revoked_at), COUNT(revoked_at), \
                          COALESCE(GROUP_CONCAT(CASE WHEN user_id IS NOT NULL THEN HEX(user_id) || HEX(id) END, ''), '')";
 
-/// The stale token that ended first, but for those that were revoked, and when. What ended before it and is kept for now is not
-/// stepped over again.
-async fn first_to_end(task: &mut Task<'_>, from: Option<Timestamp>) -> Result<Option<(Uuid, Timestamp)>, DbErr> {
-    let (id, end) = (token::Column::Id, token::Column::ExpiresAt);
-    let stale = Reason::Expired.stale(task.app, task.now()).add_option(from.map(|from| end.gte(from)));
-    let first = token::Entity::find().filter(stale).order_by_asc(end).select_only().columns([id, end]);
-    first.into_tuple().one(task.app.db.reader()).await
+/// The next stale tokens in the index of ends, but for those that were revoked. What is kept for now is not stepped over again.
+async fn next_stale(app: &App, now: Timestamp, after: Option<Place>, most: u64) -> Result<Vec<Place>, DbErr> {
+    let mut found = Vec::new();
+    if let Some(place) = after {
+        found = places(app, rest_of_hour(app, now, place, most)).await?;
+    }
+    let left = most.saturating_sub(found.len() as u64);
+    if left > 0 {
+        found.extend(places(app, later_hours(app, now, after.map(|(hour, _)| hour), left)).await?);
+    }
+    Ok(found)
+}
+
+async fn places(app: &App, search: Statement) -> Result<Vec<Place>, DbErr> {
+    let rows = app.db.reader().query_all_raw(search).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+}
+
+/// The first stale tokens that expired in the same hour as one and stand behind it.
+pub fn rest_of_hour(app: &App, now: Timestamp, (hour, id): Place, most: u64) -> Statement {
+    // By the id alone, or SQLite would sort what is sorted.
+    let rest = stale(app, now).filter(hours::is(hour)).filter(token::Column::Id.gt(id)).order_by_asc(token::Column::Id);
+    hours::search(&rest.limit(most))
+}
+
+/// The first of those that expired in a later hour, or in any.
+pub fn later_hours(app: &App, now: Timestamp, hour: Option<i64>, most: u64) -> Statement {
+    let until = Reason::Expired.between(Engine::Sqlite, None, Reason::Expired.cutoff(app, now));
+    let later = stale(app, now).filter(until.add_option(hour.map(hours::is_after)));
+    hours::search(&later.order_by_asc(hours::hour()).order_by_asc(token::Column::Id).limit(most))
+}
+
+fn stale(app: &App, now: Timestamp) -> Select<token::Entity> {
+    let stale = token::Entity::find().filter(Reason::Expired.stale(app, now));
+    stale.select_only().expr_as(hours::hour(), "hour").column(token::Column::Id)
+}
+
+/// Which of these tokens are stale at `now`. Their ids are put together in one value.
+pub fn stale_among(app: &App, now: Timestamp, places: &[Place]) -> Condition {
+    let ids: Vec<u8> = places.iter().flat_map(|(_, id)| *id.as_bytes()).collect();
+    let text = "\"token\".\"id\" IN (WITH RECURSIVE place(at) AS \
+                (SELECT 1 UNION ALL SELECT at + 16 FROM place WHERE at + 16 < length(?)) \
+                SELECT substr(?, at, 16) FROM place)";
+    Condition::all().add(Expr::cust_with_values(text, [ids.clone(), ids])).add(Reason::any(app, now))
 }
 
 /// The token that many places further.

@@ -7,10 +7,13 @@
 use std::time::Duration;
 
 use entity::{Timestamp, expiry, token};
-use sea_orm::{ColumnTrait, Condition, sea_query::SimpleExpr};
+use sea_orm::{
+    ColumnTrait, Condition,
+    sea_query::{Expr, ExprTrait, SimpleExpr},
+};
 
-use super::task::Counter;
-use crate::{app::App, token::precision};
+use super::{hours, task::Counter};
+use crate::{app::App, db::Engine, token::precision};
 
 /// How long a row that changed is left alone.
 pub const SETTLED: Duration = Duration::from_mins(1);
@@ -65,12 +68,33 @@ impl Reason {
         }
     }
 
-    /// The column whose index finds them, and whose order they go in.
+    /// The column that tells when they ended.
     pub fn column(self) -> token::Column {
         match self {
             Self::Expired => token::Column::ExpiresAt,
             Self::Revoked => token::Column::RevokedAt,
         }
+    }
+
+    /// What an index has them in the order of: that column, or on `SQLite` the hour in which tokens expire.
+    pub fn order(self, engine: Engine) -> Expr {
+        if self.by_hour(engine) { hours::hour() } else { self.column().into_expr() }
+    }
+
+    /// The condition by which that index finds those that ended from one instant on and before another: it holds for them, and on
+    /// `SQLite` for the rest of the first hour and of the last.
+    pub fn between(self, engine: Engine, from: Option<Timestamp>, to: Timestamp) -> Condition {
+        let condition = Condition::all();
+        if self.by_hour(engine) {
+            let from = from.map(|from| hours::hour().gte(hours::of(from)));
+            return condition.add_option(from).add(hours::hour().lte(hours::of(to)));
+        }
+        condition.add_option(from.map(|from| self.column().gte(from))).add(self.column().lt(to))
+    }
+
+    /// Whether there is no index of the instants themselves.
+    pub fn by_hour(self, engine: Engine) -> bool {
+        engine == Engine::Sqlite && self == Self::Expired
     }
 }
 

@@ -10,12 +10,7 @@ use entity::{
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, StatementBuilder};
 
 use super::{history, lease::Lease};
-use crate::{
-    app::App,
-    db::{Engine, dialect},
-    pause::pause,
-    telemetry,
-};
+use crate::{app::App, db::dialect, pause::pause, telemetry};
 
 /// How long a batch should take: nobody waits behind it for longer, and it is much longer than what each costs besides.
 const TARGET: Duration = Duration::from_millis(25);
@@ -80,6 +75,17 @@ pub struct Batch {
     pub from: Option<Timestamp>,
 }
 
+/// Who else writes to an `SQLite` file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    /// Nobody: a server's writes are its own.
+    None,
+    /// Nobody so far; with what the file told of it last.
+    Unseen(Option<i64>),
+    /// Somebody does.
+    Seen,
+}
+
 /// A run under way.
 pub struct Task<'a> {
     /// What it works on.
@@ -97,6 +103,10 @@ pub struct Task<'a> {
     believed: (Timestamp, i64),
     budget: Option<Duration>,
     size: u64,
+    /// Whether the database knows that much is to be written.
+    announced: bool,
+    /// Who else writes to an `SQLite` file, beside a command line.
+    others: Others,
     /// How many batches there had been when the log was last written.
     logged: i64,
     progress: &'a mut dyn Progress,
@@ -113,6 +123,7 @@ impl<'a> Task<'a> {
     ) -> Self {
         let size = app.config.maintenance.batch_size.min(FIRST);
         let believed = (app.clock.now(), app.clock.uptime());
+        let trigger = run.trigger;
         Self {
             app,
             run,
@@ -123,6 +134,8 @@ impl<'a> Task<'a> {
             believed,
             budget,
             size,
+            announced: false,
+            others: if trigger == Trigger::Cli { Others::Unseen(None) } else { Others::None },
             logged: 0,
             progress,
         }
@@ -164,7 +177,7 @@ impl<'a> Task<'a> {
     }
 
     /// One batch of rows; tells whether there may be another. The next is made to take [`TARGET`].
-    pub(super) async fn batch<S: StatementBuilder>(
+    async fn batch<S: StatementBuilder>(
         &mut self,
         count: Counter,
         column: Option<token::Column>,
@@ -183,7 +196,7 @@ impl<'a> Task<'a> {
         // A batch may be short of rows that changed while it was chosen.
         let more = rows > size / 2;
         if more {
-            self.make_way(took).await;
+            self.make_way(took).await?;
         }
         Ok(more)
     }
@@ -196,23 +209,39 @@ impl<'a> Task<'a> {
         self.app.clock.now().min(Timestamp::from_millis(then.millis() + passed))
     }
 
-    /// Rests between two batches, so that a core that others need is not taken whole; and sees to `SQLite`'s log in a server, whose
-    /// writers would wait for that. A command line leaves it to its own commits: what these did not do, the server's would have to.
+    /// Rests between two batches, so that a core that others need is not taken whole; and sees to `SQLite`'s log, for which
+    /// writers would have to wait in their commits.
     ///
-    /// Beside a server on an `SQLite` file it rests for longer now and then: its writers look every 100 ms at most whether they
-    /// may, and would hardly ever find that in the moment between two batches.
-    pub(super) async fn make_way(&mut self, took: Duration) {
-        if self.run.trigger != Trigger::Cli && self.run.batches - self.logged >= BATCHES_PER_LOG {
-            self.app.db.write_log().await;
+    /// A command line beside a server on an `SQLite` file leaves the log to its own commits: what these did not do, the server's
+    /// would have to. And it rests for longer now and then: the server's writers look every 100 ms at most whether they may, and
+    /// would hardly ever find that in the moment between two batches.
+    pub(super) async fn make_way(&mut self, took: Duration) -> Result<(), DbErr> {
+        let db = &self.app.db;
+        if !self.announced {
+            db.write_much().await;
+            self.announced = true;
+        }
+        if let Others::Unseen(before) = self.others {
+            let now = db.writes_of_others().await?;
+            let seen = before.is_some() && now != before;
+            self.others = if seen { Others::Seen } else { Others::Unseen(now) };
+            if seen && self.logged > 0 {
+                db.write_log().await;
+                db.leave_log_to_commits().await;
+            }
+        }
+        let alone = self.others != Others::Seen;
+        if alone && self.run.batches - self.logged >= BATCHES_PER_LOG {
+            db.write_log().await;
             self.logged = self.run.batches;
         }
-        let alone = self.run.trigger != Trigger::Cli || self.app.db.engine() != Engine::Sqlite;
         if alone || self.held.elapsed() < HELD {
             tokio::time::sleep(took / REST).await;
         } else {
             tokio::time::sleep(WAY).await;
             self.held = Instant::now();
         }
+        Ok(())
     }
 
     /// A short transaction: the lease is renewed, the work done, and the run's record, to which it may add, brought up to date, all
@@ -228,11 +257,14 @@ impl<'a> Task<'a> {
         Ok((found, took))
     }
 
-    /// Leaves the log to whoever commits, if it has seen to it.
-    pub async fn leave_log(self) {
-        if self.logged > 0 {
+    /// Leaves the database as it was found.
+    pub async fn end(self) {
+        if self.logged > 0 && self.others != Others::Seen {
             self.app.db.write_log().await;
             self.app.db.leave_log_to_commits().await;
+        }
+        if self.announced {
+            self.app.db.write_as_usual().await;
         }
     }
 

@@ -206,6 +206,7 @@ async fn a_forced_run_that_its_time_limit_ends_counts_as_well() {
     service.advance(days(1));
     purge(&service).await;
     service.advance_ms(-86_400_000);
+    service.fill(600, 0).await;
     let mut config = service.app.config.clone();
     config.maintenance.max_run = Duration::ZERO;
     let hurried = daypass::app::App::open(config, service.app.clock.clone()).await.unwrap();
@@ -369,44 +370,58 @@ async fn a_clock_that_is_set_ahead_during_a_run_deletes_nothing_that_works() {
 async fn no_batch_reads_a_whole_table() {
     use daypass::db::dialect::{delete_some, tokens_of};
     use entity::{attempt, change, token};
-    use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, Statement};
+    use maintenance::{ranges, stale::Reason};
+    use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, Statement, sea_query::Query};
 
     let service = Service::on(crate::support::database::Database::in_a_file(), |_| ()).await;
     let writer = service.app.db.writer();
     let (app, now) = (&service.app, service.now());
-    let stale = |reason: maintenance::stale::Reason| reason.stale(app, now);
-    let expired = stale(maintenance::stale::Reason::Expired);
-    let revoked = stale(maintenance::stale::Reason::Revoked);
-    let theirs = sea_orm::sea_query::Query::delete()
-        .from_table(token::Entity)
-        .cond_where(tokens_of(Engine::Sqlite, uuid::Uuid::nil()))
-        .to_owned();
-    let range = |from, to| {
-        let stale = maintenance::ranges::stale_within(app, now, from, to);
-        sea_orm::sea_query::Query::delete().from_table(token::Entity).cond_where(stale).to_owned()
-    };
+    let revoked = Reason::Revoked.stale(app, now);
+    let delete = |stale| Query::delete().from_table(token::Entity).cond_where(stale).to_owned();
+    let range = |from, to| delete(ranges::stale_within(app, now, from, to));
+    let place = (now.millis() / 3_600_000 - 50, uuid::Uuid::nil());
     let notes = [change::Column::Second, change::Column::Id];
     let (subject, end) = (attempt::Column::Subject, attempt::Column::ExpiresAt);
-    let statements = [
-        delete_some(Engine::Sqlite, &[token::Column::Id], expired, token::Column::ExpiresAt, 9),
+    let deletions = [
         delete_some(Engine::Sqlite, &[token::Column::Id], revoked, token::Column::RevokedAt, 9),
         delete_some(Engine::Sqlite, &notes, change::Column::Second.lt(9).into(), change::Column::Second, 9),
         delete_some(Engine::Sqlite, &[subject], end.lt(now).into(), end, 9),
-        theirs,
+        delete(tokens_of(Engine::Sqlite, uuid::Uuid::nil())),
+        delete(ranges::stale_among(app, now, &[place, place])),
         range(uuid::Uuid::nil(), Some(uuid::Uuid::max())),
         range(uuid::Uuid::nil(), None),
     ];
+    let by_hour = [
+        ranges::rest_of_hour(app, now, place, 9),
+        ranges::later_hours(app, now, Some(place.0), 9),
+        ranges::later_hours(app, now, None, 9),
+    ];
+    let deletions = deletions.iter().map(|deletion| DatabaseBackend::Sqlite.build(deletion));
+    let statements: Vec<_> = deletions.chain(by_hour).collect();
     for rows in [1, 100] {
         service.fill(rows, rows).await;
         writer.execute_unprepared("ANALYZE").await.unwrap();
-        for statement in &statements {
-            let Statement { sql, values, .. } = DatabaseBackend::Sqlite.build(statement);
-            let explain = format!("EXPLAIN QUERY PLAN {sql}");
-            let explain = Statement { sql: explain.clone(), values, db_backend: DatabaseBackend::Sqlite };
+        for Statement { sql, values, .. } in &statements {
+            let explain = Statement {
+                sql: format!("EXPLAIN QUERY PLAN {sql}"),
+                values: values.clone(),
+                db_backend: DatabaseBackend::Sqlite,
+            };
             let plan = writer.query_all_raw(explain).await.unwrap();
             let steps = plan.iter().map(|row| row.try_get::<String>("", "detail").unwrap()).collect::<Vec<_>>();
-            assert!(steps.iter().all(|step| !step.starts_with("SCAN")), "{steps:?}: {sql}");
-            if !sql.contains("LIMIT") && sql.contains("revoked_at") {
+            let reads_all =
+                |step: &String| step.starts_with("SCAN") && step != "SCAN place" && step != "SCAN CONSTANT ROW";
+            assert!(!steps.iter().any(reads_all), "{steps:?}: {sql}");
+            let starts_with = if sql.starts_with("SELECT") {
+                "SEARCH token USING INDEX token_expires_hour (<expr>"
+            } else {
+                "SEARCH"
+            };
+            assert!(
+                steps[0].starts_with(starts_with) && !steps.iter().any(|step| step.contains("TEMP")),
+                "{steps:?}: {sql}"
+            );
+            if !sql.contains("LIMIT") && sql.contains("revoked_at") && sql.starts_with("DELETE") {
                 assert!(steps[0].starts_with("SEARCH token USING PRIMARY KEY"), "{steps:?}: {sql}");
             }
         }

@@ -65,15 +65,15 @@ impl Entries {
             return Ok(());
         }
         self.sort().await?;
-        let part = self.part();
+        let part = self.part(MANY / PARTS);
         delete_all(task, &part).await
     }
 
-    /// Takes out the part whose turn it is, of what is in order.
-    fn part(&mut self) -> Vec<Entry> {
+    /// Takes out so many whose turn it is, of what is in order.
+    fn part(&mut self, many: usize) -> Vec<Entry> {
         let first = self.noted.partition_point(|entry| *entry <= self.deleted_to);
         let first = if first < self.noted.len() { first } else { 0 };
-        let end = self.noted.len().min(first + MANY / PARTS);
+        let end = self.noted.len().min(first + many);
         let part: Vec<_> = self.noted.drain(first..end).collect();
         self.deleted_to = part.last().copied().unwrap_or(START);
         part
@@ -185,6 +185,18 @@ mod tests {
         let place = (Uuid::from_u128(7), Uuid::from_u128(u128::MAX / 3));
         assert_eq!(read(&write(place)), Some(place));
         assert_eq!(read("nonsense"), None);
+    }
+
+    #[test]
+    fn parts_go_round() {
+        let entry = |number| (Uuid::from_u128(number), Uuid::from_u128(number));
+        let mut entries = Entries { noted: [1, 3, 5, 7].map(entry).to_vec(), ..Entries::default() };
+        assert_eq!(entries.part(2), [1, 3].map(entry));
+        entries.noted = [2, 5, 6, 7].map(entry).to_vec();
+        assert_eq!(entries.part(2), [5, 6].map(entry), "what comes before waits");
+        assert_eq!(entries.part(2), [7].map(entry));
+        assert_eq!(entries.part(2), [2].map(entry), "and from the beginning");
+        assert_eq!(entries.part(2), []);
     }
 
     #[test]

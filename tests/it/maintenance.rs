@@ -8,7 +8,7 @@ use daypass::maintenance::{
 use entity::maintenance_run::Trigger;
 use serde_json::json;
 
-use crate::support::{Service, days, seconds};
+use crate::support::{Service, days, rows::insert, seconds};
 
 async fn run(service: &Service, job: Job) {
     maintenance::run(&service.app, job, Trigger::Cli, Manner::default(), &mut ()).await.unwrap();
@@ -112,6 +112,10 @@ async fn of_many_tokens_the_preview_tells_about_how_many() {
     let service = Service::with(|config| config.tokens.session.ttl = days(29)).await;
     let admin = service.admin().await;
     service.fill(30_000, 20_000).await;
+    // And many within one hour.
+    let hour = service.now().millis() / 3_600_000 * 3_600_000 + 50 * 3_600_000;
+    let ends = (0..6000).map(|number| entity::Timestamp::from_millis(hour + number * 600));
+    insert(service.app.db.writer(), ends).await;
     let preview = service.get("/v1/maintenance/preview", Some(&admin)).await.is(200).json();
     assert_eq!(preview["estimated"], true);
     let about = |value: &serde_json::Value, number: f64| {
@@ -120,7 +124,9 @@ async fn of_many_tokens_the_preview_tells_about_how_many() {
     };
     about(&preview["now"]["expired"], 30_000.0);
     let hours = preview["expiries"].as_array().unwrap();
-    about(&hours.iter().map(|hour| hour["tokens"].as_f64().unwrap()).sum::<f64>().into(), 20_000.0);
+    about(&hours.iter().map(|hour| hour["tokens"].as_f64().unwrap()).sum::<f64>().into(), 26_000.0);
+    about(&hours[50]["tokens"], 6_120.0);
+    assert_eq!(hours[50]["estimated"], true);
     assert!(hours[30]["estimated"] == true || hours[30]["tokens"].as_i64().unwrap() < 250, "{}", hours[30]);
     let backlog = service.get("/v1/maintenance", Some(&admin)).await.json();
     assert_eq!((&backlog["backlog"], &backlog["backlog_estimated"]), (&preview["now"]["expired"], &json!(true)));

@@ -483,6 +483,34 @@ async fn what_is_stale_goes_wherever_it_lies_and_nothing_else() {
     }
 }
 
+/// Few among many others, in the hour that is not over, and more than a batch takes.
+#[tokio::test]
+async fn of_what_expires_in_one_hour_goes_what_has_expired() {
+    use entity::{Timestamp, token};
+    use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+
+    let service = Service::with(|config| {
+        config.maintenance.batch_size = 10;
+        config.maintenance.retain_expired = Duration::ZERO;
+    })
+    .await;
+    let (hour, minutes) = (service.now().millis(), 60_000);
+    assert_eq!(hour % 3_600_000, 0);
+    service.advance(seconds(30 * 60));
+    let rows = (0..800).map(|number| {
+        let end = hour + if number % 8 == 0 { number * 1000 } else { 40 * minutes + number * 1000 };
+        let mut row = a_token(Timestamp::from_millis(end));
+        // Made in another order than that in which they end.
+        row.id = daypass::id::new(Timestamp::from_millis(hour - (number * 331 % 800) * minutes));
+        row.into_active_model().reset_all()
+    });
+    token::Entity::insert_many(rows).exec_without_returning(service.app.db.writer()).await.unwrap();
+    let run = purge(&service).await;
+    assert_eq!((run.outcome, run.deleted_expired), (Some(Outcome::Done), 100));
+    let left = token::Entity::find().all(service.app.db.reader()).await.unwrap();
+    assert_eq!(left.iter().filter(|row| row.expires_at > service.now()).count(), 700);
+}
+
 /// On `SQLite`: whose tokens are whose, of each its user's id and its own.
 async fn owned(service: &Service) -> Option<std::collections::HashSet<(uuid::Uuid, uuid::Uuid)>> {
     use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
@@ -554,33 +582,51 @@ async fn statistics_of_whose_tokens_are_whose_are_forgotten() {
     assert_eq!((tables().await, before.len()), (without.clone(), without.len() + 1));
 }
 
+/// Looks, after each batch, after how many pages of the log a commit would write it to the file.
+struct Log {
+    db: daypass::db::Db,
+    pages: Vec<i64>,
+    /// Somebody else, who writes once, and after how many batches.
+    other: Option<(daypass::db::Db, usize)>,
+}
+
+impl Log {
+    fn of(service: &Service) -> Self {
+        Self { db: service.app.db.clone(), pages: Vec::new(), other: None }
+    }
+}
+
+impl maintenance::task::Progress for Log {
+    fn batch(&mut self, _: &Run) {
+        use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
+
+        let pragma = Statement::from_string(DatabaseBackend::Sqlite, "PRAGMA wal_autocheckpoint");
+        let pages = async {
+            if let Some((other, _)) = self.other.take_if(|(_, after)| *after == self.pages.len()) {
+                let write = "INSERT INTO attempt (subject, count, expires_at) VALUES ('other', 1, 0)";
+                other.writer().execute_unprepared(write).await.unwrap();
+            }
+            self.db.writer().query_one_raw(pragma).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+        };
+        let pages = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(pages));
+        self.pages.push(pages);
+    }
+}
+
 /// While a long purge goes on, nobody's commit writes the log to the file; after it they do again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_is_written_to_the_file_beside_those_who_commit() {
     use entity::token;
-    use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, Statement};
-
-    struct Look(daypass::db::Db, Vec<i64>);
-    impl maintenance::task::Progress for Look {
-        fn batch(&mut self, _: &Run) {
-            let db = self.0.clone();
-            let pages = async move {
-                let pragma = Statement::from_string(sea_orm::DatabaseBackend::Sqlite, "PRAGMA wal_autocheckpoint");
-                db.writer().query_one_raw(pragma).await.unwrap().unwrap().try_get_by_index(0).unwrap()
-            };
-            let pages = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(pages));
-            self.1.push(pages);
-        }
-    }
+    use sea_orm::{EntityTrait, PaginatorTrait};
 
     let database = crate::support::database::Database::in_a_file();
     let service = Service::on(database, |config| config.maintenance.batch_size = 10).await;
     service.fill(400, 25).await;
-    let mut look = Look(service.app.db.clone(), Vec::new());
-    maintenance::run(&service.app, Job::Purge, Trigger::Api, Manner::default(), &mut look).await.unwrap();
-    assert_eq!((look.1[11], look.1[12]), (1000, 16_000), "from the twelfth batch on");
-    maintenance::task::Progress::batch(&mut look, &purge(&service).await);
-    assert_eq!(look.1.last(), Some(&1000));
+    let mut log = Log::of(&service);
+    maintenance::run(&service.app, Job::Purge, Trigger::Api, Manner::default(), &mut log).await.unwrap();
+    assert_eq!((log.pages[11], log.pages[12]), (1000, 16_000), "from the twelfth batch on");
+    maintenance::task::Progress::batch(&mut log, &purge(&service).await);
+    assert_eq!(log.pages.last(), Some(&1000));
 
     service.fill(0, 5).await;
     service.app.db.write_log().await;
@@ -589,6 +635,20 @@ async fn a_log_is_written_to_the_file_beside_those_who_commit() {
     std::fs::copy(service.app.config.database_url.trim_start_matches("sqlite://"), &copy).unwrap();
     let copy = sea_orm::Database::connect(format!("sqlite://{}", copy.display())).await.unwrap();
     assert_eq!(token::Entity::find().count(&copy).await.unwrap(), 30);
+}
+
+/// A command line does so as long as nobody else writes: then its commits do, lest another's have to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_line_leaves_no_log_to_a_server_that_writes() {
+    let database = crate::support::database::Database::in_a_file();
+    let service = Service::on(database, |config| config.maintenance.batch_size = 10).await;
+    let server = service.replica().await;
+    service.fill(400, 25).await;
+    let mut log = Log::of(&service);
+    log.other = Some((server.app.db.clone(), 20));
+    maintenance::run(&service.app, Job::Purge, Trigger::Cli, Manner::default(), &mut log).await.unwrap();
+    assert_eq!((log.pages[12], log.pages[20]), (16_000, 16_000));
+    assert!(log.pages.len() > 40 && log.pages[22..].iter().all(|pages| *pages == 1000), "{:?}", log.pages);
 }
 
 #[tokio::test]

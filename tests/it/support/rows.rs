@@ -13,7 +13,12 @@ pub async fn fill(db: &impl ConnectionTrait, now: Timestamp, stale: i64, live: i
     let now = now.millis();
     let ends = (0..stale).map(|at| now - 2 * DAY - at * 30 * DAY / stale);
     let ends = ends.chain((0..live).map(|at| now + 1 + at * 7 * DAY / live));
-    let rows: Vec<_> = ends.map(|end| a_token(Timestamp::from_millis(end)).into_active_model().reset_all()).collect();
+    insert(db, ends.map(Timestamp::from_millis)).await;
+}
+
+/// Puts tokens into the database that end then.
+pub async fn insert(db: &impl ConnectionTrait, ends: impl Iterator<Item = Timestamp>) {
+    let rows: Vec<_> = ends.map(|end| a_token(end).into_active_model().reset_all()).collect();
     for rows in rows.chunks(500) {
         token::Entity::insert_many(rows.to_vec()).exec_without_returning(db).await.unwrap();
     }

@@ -3,12 +3,13 @@
 //! Tokens lie in the order of their making. Those that are made together end together by and large, but one in some was renewed or
 //! lives for another time, and an index of instants has these scattered: the more tokens end in a day, the fewer neighbours a batch
 //! of deletions finds in a page of it. Measured, that halved the rate of a purge among ten million tokens against one million. By the
-//! hour, what ends in the same hour lies as in the table. (The instant is in it, too, so that the hour in which a purge must stop
-//! is looked through without the table.)
+//! hour, what ends in the same hour lies as in the table. The instant is in it, too, so that the hour in which a purge must stop
+//! can be looked through without the table.
 //!
-//! How many end when is estimated by the order of instants. For that one token of thirty-one has an index of it, by the millisecond of
-//! its making: enough of them where they are too many to be counted. (A prime, as no round number of seconds or hours is a
-//! multiple of it; the id's last byte, which is random, took three times as long to tell.)
+//! How many end when is estimated by the order of instants. For that one token of thirty-one has an index of it, by the millisecond
+//! of its making: enough of them where they are too many to be counted. (A prime, as no round number of seconds or hours is a
+//! multiple of it. The last byte of the id, which is random, took three times as long to tell. Thousands that were all made in the
+//! same millisecond would be all in it, or none of them.)
 //!
 //! The servers keep the index: their deletions do not touch it, as with whose tokens are whose.
 

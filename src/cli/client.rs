@@ -137,7 +137,8 @@ fn show_secret(common: &Common, app: &App, created: &Created) {
     if common.json {
         print::json(&IssuedClient::show(created, app.clock.now()));
     } else {
-        println!("client_id={}\nclient_secret={}", created.client.client_id, created.secret.expose());
+        let (id, secret) = (&created.client.client_id, created.secret.expose());
+        print::line(format_args!("client_id={id}\nclient_secret={secret}"));
         eprintln!("keep the secret: it is not shown again");
     }
 }

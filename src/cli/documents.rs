@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
-use super::{Cli, Common, Failure};
+use super::{Cli, Common, Failure, print};
 use crate::api::openapi;
 
 #[derive(Debug, Args)]
@@ -22,8 +22,8 @@ enum Format {
 impl Openapi {
     pub(super) fn run(self) {
         match self.format {
-            Format::Json => print!("{}", openapi::json()),
-            Format::Yaml => print!("{}", openapi::yaml()),
+            Format::Json => print::text(openapi::json()),
+            Format::Yaml => print::text(openapi::yaml()),
         }
     }
 }
@@ -33,9 +33,9 @@ pub(super) fn config(common: &Common) -> Result<(), Failure> {
     let toml = common.load(&[])?.to_toml();
     if common.json {
         let values: serde_json::Value = toml::from_str(&toml).map_err(|error| Failure::Other(error.to_string()))?;
-        println!("{values:#}");
+        print::line(format_args!("{values:#}"));
     } else {
-        print!("{toml}");
+        print::text(toml);
     }
     Ok(())
 }

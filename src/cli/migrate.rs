@@ -55,7 +55,7 @@ async fn status(common: &Common, app: &Arc<App>) -> Result<(), Failure> {
     let steps = migrate::status(&app.db).await?;
     if common.json {
         let steps: Vec<_> = steps.iter().map(|step| json!({ "name": step.name, "applied": step.applied })).collect();
-        println!("{:#}", json!(steps));
+        print::line(format_args!("{:#}", json!(steps)));
         return Ok(());
     }
     let state = |applied| if applied { "applied" } else { "missing" };

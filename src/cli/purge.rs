@@ -135,12 +135,13 @@ fn show_preview(common: &Common, preview: Preview) {
         print::json(&PurgePreview::from(preview));
         return;
     }
-    println!("would delete {} expired and {} revoked tokens", about(preview.expired), about(preview.revoked));
+    let (expired, revoked) = (about(preview.expired), about(preview.revoked));
+    print::line(format_args!("would delete {expired} expired and {revoked} revoked tokens"));
     if let Some(oldest) = preview.oldest {
-        println!("the oldest of them ended {oldest}");
+        print::line(format_args!("the oldest of them ended {oldest}"));
     }
     let [hour, day, week] = [preview.within_1h, preview.within_24h, preview.within_7d].map(about);
-    println!("more become purgeable: {hour} within 1 h, {day} within 24 h, {week} within 7 d");
+    print::line(format_args!("more become purgeable: {hour} within 1 h, {day} within 24 h, {week} within 7 d"));
 }
 
 fn show_run(common: &Common, run: Run) {
@@ -149,8 +150,8 @@ fn show_run(common: &Common, run: Run) {
         return;
     }
     let took = run.finished_at.map_or(0, |end| end.millis_since(run.started_at));
-    println!(
+    print::line(format_args!(
         "deleted {} expired and {} revoked tokens in {} batches, {took} ms (slowest batch {} ms)",
         run.deleted_expired, run.deleted_revoked, run.batches, run.slowest_batch_ms
-    );
+    ));
 }

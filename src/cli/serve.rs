@@ -6,7 +6,7 @@ use clap::Args;
 use entity::Scopes;
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 
-use super::{Command, Common, Failure, require_schema, stop_signal};
+use super::{Command, Common, Failure, print, require_schema, stop_signal};
 use crate::{
     account::{
         password::{self, Password},
@@ -134,8 +134,8 @@ async fn first_admin(app: &Arc<App>) -> Result<(), Failure> {
     let scopes = Scopes::collect([Scopes::ADMIN]).map_err(|error| Failure::Other(error.to_string()))?;
     match users::create(app, &name, Password::new(text.to_string()), scopes, &Actor::system(), app.clock.now()).await {
         Ok(_) if made_up => {
-            println!("First start: the user admin was made, with the password {}", text.as_str());
-            println!("It is shown this once. Change it with: daypass user passwd admin");
+            print::line(format_args!("First start: the user admin was made, with the password {}", text.as_str()));
+            print::line("It is shown this once. Change it with: daypass user passwd admin");
         }
         Ok(_) => tracing::info!("the user admin was made, with the password from {ADMIN_PASSWORD}"),
         // Another replica was faster.

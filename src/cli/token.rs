@@ -109,7 +109,7 @@ impl Issue {
         if common.json {
             print::json(&IssuedToken::show(app, &issued, now));
         } else {
-            println!("{}", issued.secret.expose());
+            print::line(issued.secret.expose());
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! Statements that say the same to each engine, in its own words. What only `SQLite` has to do stands in `maintenance/`, in `ranges.rs`,
-//! `owners.rs` and `sqlite.rs`, and how tokens are made together in `token/at_once.rs`; besides these and `db`'s own files only
+//! `hours.rs`, `owners.rs` and `sqlite.rs`, and how tokens are made together in `token/at_once.rs`; besides these and `db`'s own files only
 //! maintenance asks which engine it talks to.
 
 use std::time::Duration;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::task::{FIRST, Halt, Task, next_size};
 use crate::app::App;
 
-/// How many entries are noted at most, 32 bytes each.
+/// From how many entries on, of 32 bytes each, some are deleted.
 const MANY: usize = 1_000_000;
 
 /// One part in so many of them is deleted at a time: those that follow what was deleted last. What waits until it is its turn has
@@ -100,7 +100,7 @@ async fn delete_all(task: &mut Task<'_>, entries: &[Entry]) -> Result<(), Halt> 
         let (batch, others) = rest.split_at(rest.len().min(usize::try_from(size).unwrap_or(usize::MAX)));
         let ((), took) = task.transact(delete_these(batch)).await?;
         size = next_size(size, took, true, most);
-        task.make_way(took).await?;
+        task.make_way(took).await;
         rest = others;
     }
     Ok(())
@@ -128,7 +128,7 @@ async fn sweep(task: &mut Task<'_>, mut left: u64) -> Result<(), Halt> {
         size = next_size(size, took, true, most);
         at = end.unwrap_or(START);
         round |= end.is_none();
-        task.make_way(took).await?;
+        task.make_way(took).await;
         task.lease.position = Some(write(at));
     }
     Ok(())
@@ -148,11 +148,20 @@ fn select_nth((user, token): Entry, places: u64) -> Statement {
 
 /// Deletes entries, which are put together in one value, two ids of 16 bytes each.
 fn delete_these(entries: &[Entry]) -> Statement {
-    let text = "DELETE FROM token_owner WHERE (user_id, id) IN (WITH RECURSIVE place(at) AS \
-                (SELECT 1 UNION ALL SELECT at + 32 FROM place WHERE at + 32 < length(?1)) \
-                SELECT substr(?1, at, 16), substr(?1, at + 16, 16) FROM place)";
+    let places = every(32, "length(?1)");
+    let text = format!(
+        "DELETE FROM token_owner WHERE (user_id, id) IN \
+         ({places} SELECT substr(?1, at, 16), substr(?1, at + 16, 16) FROM place)"
+    );
     let entries: Vec<u8> = entries.iter().flat_map(|(user, id)| [*user.as_bytes(), *id.as_bytes()]).flatten().collect();
     Statement::from_sql_and_values(DatabaseBackend::Sqlite, text, [entries.into()])
+}
+
+/// The places in a value where every so many bytes something begins, `at` for each, as a table that a SELECT may follow.
+pub(super) fn every(bytes: usize, length: &str) -> String {
+    format!(
+        "WITH RECURSIVE place(at) AS (SELECT 1 UNION ALL SELECT at + {bytes} FROM place WHERE at + {bytes} < {length})"
+    )
 }
 
 /// Deletes the entries after the first, up to the last, whose token is no more.

@@ -7,7 +7,7 @@
 
 use entity::{Timestamp, token};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, QueryResult,
     sea_query::{Alias, Expr, Order, Query, SelectStatement, UnionType},
 };
 
@@ -47,7 +47,7 @@ pub struct Preview {
     pub expired: Count,
     /// Rows that have been revoked for longer than they are kept.
     pub revoked: Count,
-    /// When the one that ended first did.
+    /// When the one that ended first did; on `SQLite` within an hour, if more than [`COUNTED`] ended in its hour.
     pub oldest: Option<Timestamp>,
     /// How many more become purgeable within the next hour.
     pub within_1h: Count,
@@ -109,13 +109,13 @@ async fn ripening(app: &App, now: Timestamp, later: Timestamp) -> Result<Count, 
     for reason in Reason::ALL {
         // What ended before this is stale now, if it ever will be.
         let from = reason.cutoff(app, now).minus(precision(app) + SETTLED);
-        let condition = reason.stale(app, later).add(reason.stale(app, now).not());
+        let condition = reason.stale(app, later).add(reason.stale(app, now).not()).add(reason.column().gte(from));
         sum = sum.plus(count(app, reason, condition, from, reason.cutoff(app, later)).await?);
     }
     Ok(sum)
 }
 
-/// How many rows meet a condition, of those that ended between `from` and `to`.
+/// How many rows meet a condition, which holds for none that ended before the hour of `from`, or at `to` or later.
 async fn count(
     app: &App,
     reason: Reason,
@@ -124,10 +124,10 @@ async fn count(
     to: Timestamp,
 ) -> Result<Count, DbErr> {
     let mut some = Query::select();
-    some.expr(Expr::val(1)).from(token::Entity).cond_where(condition).and_where(reason.column().gte(from));
-    let some = in_order(app, some, reason, Some(from), to).limit(COUNTED + 1).to_owned();
+    some.expr(Expr::val(1)).cond_where(condition).limit(COUNTED + 1);
+    in_order(app, &mut some, reason, Some(from), to);
     let all = Query::select().expr(Expr::cust("COUNT(*)")).from_subquery(some, "some").to_owned();
-    let row = app.db.reader().query_one(&all).await?;
+    let row = ask(app, reason, &all).await?;
     let rows: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
     if rows.unsigned_abs() <= COUNTED {
         return Ok(Count::exactly(rows.unsigned_abs()));
@@ -138,16 +138,28 @@ async fn count(
     Ok(Count::about(parts.into_iter().map(|part| part.rows).sum::<u64>().max(COUNTED)))
 }
 
-/// In the order of an index, or a planner may think that reading the whole table is as cheap.
-fn in_order(
-    app: &App,
-    mut select: SelectStatement,
-    reason: Reason,
-    from: Option<Timestamp>,
-    to: Timestamp,
-) -> SelectStatement {
-    let engine = app.db.engine();
-    select.cond_where(reason.between(engine, from, to)).order_by_expr(reason.order(engine), Order::Asc).take()
+/// Asks a question of the tokens in the order of an index, or a planner may think that reading the whole table is as cheap.
+fn in_order(app: &App, question: &mut SelectStatement, reason: Reason, from: Option<Timestamp>, to: Timestamp) {
+    use sea_orm::ExprTrait;
+
+    if reason.by_hour(app.db.engine()) {
+        let mut ended = hours::ended_before(to);
+        ended.and_where_option(from.map(|from| hours::hour().gte(hours::of(from))));
+        hours::begin(question, ended).order_by(hours::ENDED_HOUR, Order::Asc);
+    } else {
+        let column = reason.column();
+        question.from(token::Entity).and_where_option(from.map(|from| column.gte(from))).order_by(column, Order::Asc);
+    }
+}
+
+/// Has it answered with one row.
+async fn ask(app: &App, reason: Reason, question: &SelectStatement) -> Result<Option<QueryResult>, DbErr> {
+    let reader = app.db.reader();
+    if reason.by_hour(app.db.engine()) {
+        reader.query_one_raw(hours::ask(question)).await
+    } else {
+        reader.query_one(question).await
+    }
 }
 
 /// How many tokens expire in each hour to come.
@@ -166,22 +178,30 @@ async fn expiries(app: &App, now: Timestamp) -> Result<Vec<(Timestamp, Count)>, 
 
 /// Puts the number in place of an estimate for hours in which no more expire than [`COUNTED_OF_HOUR`].
 async fn count_where_few(app: &App, expiries: &mut [(Timestamp, Count)]) -> Result<(), DbErr> {
-    let parts = expiries.iter().map(|(from, _)| {
-        let mut some = Query::select();
-        some.expr(Expr::val(1)).from(token::Entity).and_where(hours::is(hours::of(*from)));
-        Query::select()
-            .expr(Expr::cust("COUNT(*)"))
-            .from_subquery(some.limit(COUNTED_OF_HOUR + 1).take(), "some")
-            .take()
-    });
-    let Some(question) = together(parts) else { return Ok(()) };
-    for ((_, count), row) in expiries.iter_mut().zip(app.db.reader().query_all(&question).await?) {
-        let rows = row.try_get_by_index::<i64>(0)?.unsigned_abs();
-        if rows <= COUNTED_OF_HOUR {
-            *count = Count::exactly(rows);
+    use sea_orm::ExprTrait;
+
+    for expiries in expiries.chunks_mut(AT_ONCE) {
+        let parts = (0_i64..).zip(&*expiries).map(|(number, (from, _))| {
+            let mut some = Query::select();
+            some.expr(Expr::val(1)).from(token::Entity).and_where(hours::hour().eq(hours::of(*from)));
+            some.limit(COUNTED_OF_HOUR + 1);
+            numbered(number).from_subquery(some, "some").to_owned()
+        });
+        let Some(question) = together(parts) else { continue };
+        for row in app.db.reader().query_all(&question).await? {
+            let (number, rows): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let hour = usize::try_from(number).ok().and_then(|number| expiries.get_mut(number));
+            if let Some((_, count)) = hour.filter(|_| rows.unsigned_abs() <= COUNTED_OF_HOUR) {
+                *count = Count::exactly(rows.unsigned_abs());
+            }
         }
     }
     Ok(())
+}
+
+/// A question of a part: its number, and how many rows there are.
+fn numbered(part: i64) -> SelectStatement {
+    Query::select().expr(Expr::val(part)).expr(Expr::cust("COUNT(*)")).to_owned()
 }
 
 /// How many rows there are between each two neighbouring edges: counted where they are few, else from how close together the first
@@ -217,12 +237,8 @@ fn part(reason: Reason, sampled: bool, number: usize, edges: &[Timestamp]) -> Se
     first.expr_as(Expr::col(column), Alias::new("at")).from(token::Entity);
     first.and_where(column.gte(edges[0])).and_where(column.lt(edges[1]));
     first.and_where_option(sampled.then(hours::in_sample)).order_by(column, Order::Asc).limit(READ);
-    Query::select()
-        .expr(Expr::val(i64::try_from(number).unwrap_or(i64::MAX)))
-        .expr(Expr::cust("COUNT(*)"))
-        .expr(Expr::col("at").max())
-        .from_subquery(first, "first")
-        .to_owned()
+    let mut question = numbered(i64::try_from(number).unwrap_or(i64::MAX));
+    question.expr(Expr::col("at").max()).from_subquery(first, "first").to_owned()
 }
 
 /// Several questions as one.
@@ -246,13 +262,14 @@ fn extrapolate(read: u64, last: Option<i64>, edges: &[Timestamp]) -> Count {
 /// When the one that ended first did. (On `SQLite` the first of many thousands that ended in the same hour may be one that ended a
 /// little later.)
 async fn first(app: &App, reason: Reason, now: Timestamp) -> Result<Option<Timestamp>, DbErr> {
+    use sea_orm::ExprTrait;
+
     let among = if reason.by_hour(app.db.engine()) { COUNTED } else { 1 };
     let mut some = Query::select();
-    some.expr_as(Expr::col(reason.column()), "at").from(token::Entity).cond_where(reason.stale(app, now));
-    let some = in_order(app, some, reason, None, reason.cutoff(app, now)).limit(among).to_owned();
-    let first = Query::select().expr(Expr::cust("MIN(\"at\")")).from_subquery(some, "some").to_owned();
-    let row = app.db.reader().query_one(&first).await?;
-    let first: Option<i64> = row.map_or(Ok(None), |row| row.try_get_by_index(0))?;
+    some.expr_as(Expr::col(reason.column()), "at").cond_where(reason.stale(app, now)).limit(among);
+    in_order(app, &mut some, reason, None, reason.cutoff(app, now));
+    let first = Query::select().expr(Expr::col("at").min()).from_subquery(some, "some").to_owned();
+    let first: Option<i64> = ask(app, reason, &first).await?.map_or(Ok(None), |row| row.try_get_by_index(0))?;
     Ok(first.map(Timestamp::from_millis))
 }
 

@@ -10,24 +10,21 @@ use std::time::Duration;
 use entity::{Timestamp, maintenance_run::Model as Run, token};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select, Statement,
+    QuerySelect, Value,
     sea_query::{Expr, Query},
 };
 use uuid::Uuid;
 
 use super::{
-    hours,
-    owners::Entries,
+    hours::{self, Place},
+    owners::{self, Entries},
     stale::Reason,
     task::{FIRST, Halt, Task, Work, next_size},
 };
-use crate::{app::App, db::Engine, pause::pause};
+use crate::{app::App, pause::pause};
 
 /// One token in so many must be stale for this to cost no more than the index's way.
 const WORTH_IT: u64 = 4;
-
-/// A place in the index of ends: an hour, and a token that expires in it.
-pub type Place = (i64, Uuid);
 
 /// Begins at the token that is first in the index of ends, and again at the one that is first by then. Where that leads nowhere,
 /// the index has a batch.
@@ -36,7 +33,7 @@ pub(super) async fn drain(task: &mut Task<'_>, gone: &mut Entries) -> Result<(),
     let (mut after, mut size) = (None, most.min(FIRST));
     loop {
         task.may_go_on()?;
-        let found = next_stale(task.app, task.now(), after, size).await?;
+        let found = hours::next_stale(task.app, task.now(), after, size).await?;
         let (Some(first), Some(last)) = (found.first().copied(), found.last().copied()) else { return Ok(()) };
         if go_on_from(first.1, task, gone).await? {
             after = Some(first);
@@ -75,7 +72,7 @@ async fn delete(condition: Condition, task: &mut Task<'_>, gone: &mut Entries) -
     let (deleted, took) = task.transact(Deletion(condition)).await?;
     gone.add(deleted.rows, &deleted.entries)?;
     gone.delete_if_many(task).await?;
-    task.make_way(took).await?;
+    task.make_way(took).await;
     Ok((deleted.rows, took))
 }
 
@@ -119,50 +116,13 @@ impl Work for Deletion {
 const WHAT_GOES: &str = "COUNT(*) - COUNT(revoked_at), COUNT(revoked_at), \
                          COALESCE(GROUP_CONCAT(CASE WHEN user_id IS NOT NULL THEN HEX(user_id) || HEX(id) END, ''), '')";
 
-/// The next stale tokens in the index of ends, but for those that were revoked. What is kept for now is not stepped over again.
-async fn next_stale(app: &App, now: Timestamp, after: Option<Place>, most: u64) -> Result<Vec<Place>, DbErr> {
-    let mut found = Vec::new();
-    if let Some(place) = after {
-        found = places(app, rest_of_hour(app, now, place, most)).await?;
-    }
-    let left = most.saturating_sub(found.len() as u64);
-    if left > 0 {
-        found.extend(places(app, later_hours(app, now, after.map(|(hour, _)| hour), left)).await?);
-    }
-    Ok(found)
-}
-
-async fn places(app: &App, search: Statement) -> Result<Vec<Place>, DbErr> {
-    let rows = app.db.reader().query_all_raw(search).await?;
-    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
-}
-
-/// The first stale tokens that expired in the same hour as one and stand behind it.
-pub fn rest_of_hour(app: &App, now: Timestamp, (hour, id): Place, most: u64) -> Statement {
-    // By the id alone, or SQLite would sort what is sorted.
-    let rest = stale(app, now).filter(hours::is(hour)).filter(token::Column::Id.gt(id)).order_by_asc(token::Column::Id);
-    hours::search(&rest.limit(most))
-}
-
-/// The first of those that expired in a later hour, or in any.
-pub fn later_hours(app: &App, now: Timestamp, hour: Option<i64>, most: u64) -> Statement {
-    let until = Reason::Expired.between(Engine::Sqlite, None, Reason::Expired.cutoff(app, now));
-    let later = stale(app, now).filter(until.add_option(hour.map(hours::is_after)));
-    hours::search(&later.order_by_asc(hours::hour()).order_by_asc(token::Column::Id).limit(most))
-}
-
-fn stale(app: &App, now: Timestamp) -> Select<token::Entity> {
-    let stale = token::Entity::find().filter(Reason::Expired.stale(app, now));
-    stale.select_only().expr_as(hours::hour(), "hour").column(token::Column::Id)
-}
-
 /// Which of these tokens are stale at `now`. Their ids are put together in one value.
 pub fn stale_among(app: &App, now: Timestamp, places: &[Place]) -> Condition {
     let ids: Vec<u8> = places.iter().flat_map(|(_, id)| *id.as_bytes()).collect();
-    let text = "\"token\".\"id\" IN (WITH RECURSIVE place(at) AS \
-                (SELECT 1 UNION ALL SELECT at + 16 FROM place WHERE at + 16 < length(?)) \
-                SELECT substr(?, at, 16) FROM place)";
-    Condition::all().add(Expr::cust_with_values(text, [ids.clone(), ids])).add(Reason::any(app, now))
+    let text = format!(r#""token"."id" IN ({} SELECT substr(?, at, 16) FROM place)"#, owners::every(16, "?"));
+    let length = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let among = Expr::cust_with_values(text, [Value::from(length), Value::from(ids)]);
+    Condition::all().add(among).add(Reason::any(app, now))
 }
 
 /// The token that many places further.

@@ -7,12 +7,9 @@
 use std::time::Duration;
 
 use entity::{Timestamp, expiry, token};
-use sea_orm::{
-    ColumnTrait, Condition,
-    sea_query::{Expr, ExprTrait, SimpleExpr},
-};
+use sea_orm::{ColumnTrait, Condition, sea_query::SimpleExpr};
 
-use super::{hours, task::Counter};
+use super::task::Counter;
 use crate::{app::App, db::Engine, token::precision};
 
 /// How long a row that changed is left alone.
@@ -76,23 +73,7 @@ impl Reason {
         }
     }
 
-    /// What an index has them in the order of: that column, or on `SQLite` the hour in which tokens expire.
-    pub fn order(self, engine: Engine) -> Expr {
-        if self.by_hour(engine) { hours::hour() } else { self.column().into_expr() }
-    }
-
-    /// The condition by which that index finds those that ended from one instant on and before another: it holds for them, and on
-    /// `SQLite` for the rest of the first hour and of the last.
-    pub fn between(self, engine: Engine, from: Option<Timestamp>, to: Timestamp) -> Condition {
-        let condition = Condition::all();
-        if self.by_hour(engine) {
-            let from = from.map(|from| hours::hour().gte(hours::of(from)));
-            return condition.add_option(from).add(hours::hour().lte(hours::of(to)));
-        }
-        condition.add_option(from.map(|from| self.column().gte(from))).add(self.column().lt(to))
-    }
-
-    /// Whether there is no index of the instants themselves.
+    /// Whether there is no index of that column, but of the hour, see [`super::hours`].
     pub fn by_hour(self, engine: Engine) -> bool {
         engine == Engine::Sqlite && self == Self::Expired
     }

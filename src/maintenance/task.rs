@@ -78,8 +78,8 @@ pub struct Batch {
 /// Who else writes to an `SQLite` file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Others {
-    /// Nobody: a server's writes are its own.
-    None,
+    /// Whoever else does: this process, a server, does so itself.
+    Own,
     /// Nobody so far; with what the file told of it last.
     Unseen(Option<i64>),
     /// Somebody does.
@@ -135,7 +135,7 @@ impl<'a> Task<'a> {
             budget,
             size,
             announced: false,
-            others: if trigger == Trigger::Cli { Others::Unseen(None) } else { Others::None },
+            others: if trigger == Trigger::Cli { Others::Unseen(None) } else { Others::Own },
             logged: 0,
             progress,
         }
@@ -196,7 +196,7 @@ impl<'a> Task<'a> {
         // A batch may be short of rows that changed while it was chosen.
         let more = rows > size / 2;
         if more {
-            self.make_way(took).await?;
+            self.make_way(took).await;
         }
         Ok(more)
     }
@@ -214,20 +214,21 @@ impl<'a> Task<'a> {
     ///
     /// A command line beside a server on an `SQLite` file leaves the log to its own commits: what these did not do, the server's
     /// would have to. And it rests for longer now and then: the server's writers look every 100 ms at most whether they may, and
-    /// would hardly ever find that in the moment between two batches.
-    pub(super) async fn make_way(&mut self, took: Duration) -> Result<(), DbErr> {
+    /// would seldom find that in the moment between two batches. It takes itself to be alone until somebody writes: the first to do
+    /// so waits for as long as that takes, and may find the log of a dozen batches.
+    pub(super) async fn make_way(&mut self, took: Duration) {
         let db = &self.app.db;
         if !self.announced {
-            db.write_much().await;
+            db.keep_more_pages().await;
             self.announced = true;
         }
         if let Others::Unseen(before) = self.others {
-            let now = db.writes_of_others().await?;
+            let now = db.writes_of_others().await;
             let seen = before.is_some() && now != before;
             self.others = if seen { Others::Seen } else { Others::Unseen(now) };
             if seen && self.logged > 0 {
                 db.write_log().await;
-                db.leave_log_to_commits().await;
+                db.write_as_usual().await;
             }
         }
         let alone = self.others != Others::Seen;
@@ -241,7 +242,6 @@ impl<'a> Task<'a> {
             tokio::time::sleep(WAY).await;
             self.held = Instant::now();
         }
-        Ok(())
     }
 
     /// A short transaction: the lease is renewed, the work done, and the run's record, to which it may add, brought up to date, all
@@ -261,7 +261,6 @@ impl<'a> Task<'a> {
     pub async fn end(self) {
         if self.logged > 0 && self.others != Others::Seen {
             self.app.db.write_log().await;
-            self.app.db.leave_log_to_commits().await;
         }
         if self.announced {
             self.app.db.write_as_usual().await;

@@ -370,7 +370,7 @@ async fn a_clock_that_is_set_ahead_during_a_run_deletes_nothing_that_works() {
 async fn no_batch_reads_a_whole_table() {
     use daypass::db::dialect::{delete_some, tokens_of};
     use entity::{attempt, change, token};
-    use maintenance::{ranges, stale::Reason};
+    use maintenance::{hours, ranges, stale::Reason};
     use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseBackend, Statement, sea_query::Query};
 
     let service = Service::on(crate::support::database::Database::in_a_file(), |_| ()).await;
@@ -392,9 +392,9 @@ async fn no_batch_reads_a_whole_table() {
         range(uuid::Uuid::nil(), None),
     ];
     let by_hour = [
-        ranges::rest_of_hour(app, now, place, 9),
-        ranges::later_hours(app, now, Some(place.0), 9),
-        ranges::later_hours(app, now, None, 9),
+        hours::rest_of_hour(app, now, place, 9),
+        hours::later_hours(app, now, Some(place.0), 9),
+        hours::later_hours(app, now, None, 9),
     ];
     let deletions = deletions.iter().map(|deletion| DatabaseBackend::Sqlite.build(deletion));
     let statements: Vec<_> = deletions.chain(by_hour).collect();
@@ -413,7 +413,7 @@ async fn no_batch_reads_a_whole_table() {
                 |step: &String| step.starts_with("SCAN") && step != "SCAN place" && step != "SCAN CONSTANT ROW";
             assert!(!steps.iter().any(reads_all), "{steps:?}: {sql}");
             let starts_with = if sql.starts_with("SELECT") {
-                "SEARCH token USING INDEX token_expires_hour (<expr>"
+                "SEARCH token USING COVERING INDEX token_expires_hour (<expr>"
             } else {
                 "SEARCH"
             };

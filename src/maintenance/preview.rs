@@ -47,7 +47,7 @@ pub struct Preview {
     pub expired: Count,
     /// Rows that have been revoked for longer than they are kept.
     pub revoked: Count,
-    /// When the one that ended first did; on `SQLite` within an hour, if more than [`COUNTED`] ended in its hour.
+    /// When the one that ended first did; on `SQLite` within an hour, if more than a thousand ended in its hour.
     pub oldest: Option<Timestamp>,
     /// How many more become purgeable within the next hour.
     pub within_1h: Count,
@@ -68,6 +68,8 @@ const COUNTED: u64 = 10_000;
 const PARTS: i64 = 64;
 /// How many rows are read in each part, of which all are known if there are fewer.
 const READ: u64 = 250;
+/// Among how many of those that are first by the hour the first is looked for.
+const FIRST: u64 = 1000;
 /// Up to how many are counted of those that expire in an hour, where there is an index of hours.
 const COUNTED_OF_HOUR: u64 = 2000;
 /// How many parts are asked for at once: engines limit how long a statement may be.
@@ -133,8 +135,9 @@ async fn count(
         return Ok(Count::exactly(rows.unsigned_abs()));
     }
     let width = (to.millis_since(from) / PARTS).max(1);
-    let edges: Vec<_> = (0..PARTS).map(|part| plus(from, part * width)).chain([to]).collect();
-    let parts = density(app, reason, &edges).await?;
+    let edge = |part| if part < PARTS { plus(from, part * width) } else { to };
+    let parts: Vec<_> = (0..PARTS).map(|part| [edge(part), edge(part + 1)]).collect();
+    let parts = density(app, reason, &parts).await?;
     Ok(Count::about(parts.into_iter().map(|part| part.rows).sum::<u64>().max(COUNTED)))
 }
 
@@ -165,19 +168,21 @@ async fn ask(app: &App, reason: Reason, question: &SelectStatement) -> Result<Op
 /// How many tokens expire in each hour to come.
 async fn expiries(app: &App, now: Timestamp) -> Result<Vec<(Timestamp, Count)>, DbErr> {
     let hour = |hours: i64| Timestamp::from_millis((hours::of(now) + hours) * HOUR);
-    // Half hours are estimated apart: what expires together often does so on the hour.
-    let edges: Vec<_> = (0..HOURS).flat_map(|at| [hour(at), plus(hour(at), HOUR / 2)]).chain([hour(HOURS)]).collect();
-    let halves = density(app, Reason::Expired, &edges).await?;
-    let hours = halves.chunks(2).map(|halves| halves.iter().copied().fold(Count::default(), Count::plus));
-    let mut expiries: Vec<_> = (0..HOURS).map(hour).zip(hours).collect();
+    let mut expiries: Vec<_> = (0..HOURS).map(|at| (hour(at), None)).collect();
     if Reason::Expired.by_hour(app.db.engine()) {
         count_where_few(app, &mut expiries).await?;
     }
-    Ok(expiries)
+    // Half hours are estimated apart: what expires together often does so on the hour.
+    let many = expiries.iter().filter(|(_, count)| count.is_none()).map(|(from, _)| *from);
+    let halves: Vec<_> =
+        many.flat_map(|from| [[from, plus(from, HOUR / 2)], [plus(from, HOUR / 2), plus(from, HOUR)]]).collect();
+    let halves = density(app, Reason::Expired, &halves).await?;
+    let mut hours = halves.chunks(2).map(|halves| halves.iter().copied().fold(Count::default(), Count::plus));
+    Ok(expiries.into_iter().map(|(from, count)| (from, count.or_else(|| hours.next()).unwrap_or_default())).collect())
 }
 
-/// Puts the number in place of an estimate for hours in which no more expire than [`COUNTED_OF_HOUR`].
-async fn count_where_few(app: &App, expiries: &mut [(Timestamp, Count)]) -> Result<(), DbErr> {
+/// Counts the tokens of each hour in which no more than [`COUNTED_OF_HOUR`] expire.
+async fn count_where_few(app: &App, expiries: &mut [(Timestamp, Option<Count>)]) -> Result<(), DbErr> {
     use sea_orm::ExprTrait;
 
     for expiries in expiries.chunks_mut(AT_ONCE) {
@@ -192,7 +197,7 @@ async fn count_where_few(app: &App, expiries: &mut [(Timestamp, Count)]) -> Resu
             let (number, rows): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             let hour = usize::try_from(number).ok().and_then(|number| expiries.get_mut(number));
             if let Some((_, count)) = hour.filter(|_| rows.unsigned_abs() <= COUNTED_OF_HOUR) {
-                *count = Count::exactly(rows.unsigned_abs());
+                *count = Some(Count::exactly(rows.unsigned_abs()));
             }
         }
     }
@@ -204,22 +209,23 @@ fn numbered(part: i64) -> SelectStatement {
     Query::select().expr(Expr::val(part)).expr(Expr::cust("COUNT(*)")).to_owned()
 }
 
-/// How many rows there are between each two neighbouring edges: counted where they are few, else from how close together the first
-/// [`READ`] of them lie.
-async fn density(app: &App, reason: Reason, edges: &[Timestamp]) -> Result<Vec<Count>, DbErr> {
-    let mut counts = vec![Count::default(); edges.len().saturating_sub(1)];
+/// How many rows there are in each part of the time, from an instant up to another: counted where they are few, else from how close
+/// together the first [`READ`] of them lie.
+async fn density(app: &App, reason: Reason, parts: &[[Timestamp; 2]]) -> Result<Vec<Count>, DbErr> {
+    let mut counts = vec![Count::default(); parts.len()];
     let sampled = reason.by_hour(app.db.engine());
-    let parts: Vec<_> = edges.windows(2).enumerate().collect();
-    for parts in parts.chunks(AT_ONCE) {
-        let Some(question) = together(parts.iter().map(|(number, edges)| part(reason, sampled, *number, edges))) else {
+    let numbered: Vec<_> = (0_i64..).zip(parts).collect();
+    for some in numbered.chunks(AT_ONCE) {
+        let Some(question) = together(some.iter().map(|(number, part)| self::part(reason, sampled, *number, part)))
+        else {
             continue;
         };
         for row in app.db.reader().query_all(&question).await? {
             let (part, read, last): (i64, i64, Option<i64>) =
                 (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
             let part = usize::try_from(part).unwrap_or(usize::MAX);
-            let (Some(count), Some(edges)) = (counts.get_mut(part), edges.get(part..part + 2)) else { continue };
-            *count = extrapolate(read.unsigned_abs(), last, edges);
+            let (Some(count), Some(part)) = (counts.get_mut(part), parts.get(part)) else { continue };
+            *count = extrapolate(read.unsigned_abs(), last, part);
             if sampled {
                 *count = Count::about(count.rows * hours::ONE_IN);
             }
@@ -229,15 +235,15 @@ async fn density(app: &App, reason: Reason, edges: &[Timestamp]) -> Result<Vec<C
 }
 
 /// Asks a part for its number, how many rows were read, and where the last of them lies.
-fn part(reason: Reason, sampled: bool, number: usize, edges: &[Timestamp]) -> SelectStatement {
+pub fn part(reason: Reason, sampled: bool, number: i64, [from, to]: &[Timestamp; 2]) -> SelectStatement {
     use sea_orm::ExprTrait;
 
     let column = reason.column();
     let mut first = Query::select();
     first.expr_as(Expr::col(column), Alias::new("at")).from(token::Entity);
-    first.and_where(column.gte(edges[0])).and_where(column.lt(edges[1]));
+    first.and_where(column.gte(*from)).and_where(column.lt(*to));
     first.and_where_option(sampled.then(hours::in_sample)).order_by(column, Order::Asc).limit(READ);
-    let mut question = numbered(i64::try_from(number).unwrap_or(i64::MAX));
+    let mut question = numbered(number);
     question.expr(Expr::col("at").max()).from_subquery(first, "first").to_owned()
 }
 
@@ -250,21 +256,19 @@ fn together(mut questions: impl Iterator<Item = SelectStatement>) -> Option<Sele
     Some(all)
 }
 
-fn extrapolate(read: u64, last: Option<i64>, edges: &[Timestamp]) -> Count {
-    let (Some(last), [from, to]) = (last.filter(|_| read >= READ), edges) else {
-        return Count::exactly(read);
-    };
+fn extrapolate(read: u64, last: Option<i64>, [from, to]: &[Timestamp; 2]) -> Count {
+    let Some(last) = last.filter(|_| read >= READ) else { return Count::exactly(read) };
     let (seen, whole) =
         ((last - from.millis() + 1).max(1).unsigned_abs(), to.millis_since(*from).max(1).unsigned_abs());
     Count::about((read * whole).div_ceil(seen))
 }
 
-/// When the one that ended first did. (On `SQLite` the first of many thousands that ended in the same hour may be one that ended a
-/// little later.)
+/// When the one that ended first did. (On `SQLite` the first of thousands that ended in the same hour may be one that ended a little
+/// later.)
 async fn first(app: &App, reason: Reason, now: Timestamp) -> Result<Option<Timestamp>, DbErr> {
     use sea_orm::ExprTrait;
 
-    let among = if reason.by_hour(app.db.engine()) { COUNTED } else { 1 };
+    let among = if reason.by_hour(app.db.engine()) { FIRST } else { 1 };
     let mut some = Query::select();
     some.expr_as(Expr::col(reason.column()), "at").cond_where(reason.stale(app, now)).limit(among);
     in_order(app, &mut some, reason, None, reason.cutoff(app, now));

@@ -14,8 +14,9 @@ use crate::{
     api::v1::maintenance::{MaintenanceRun, PurgePreview},
     maintenance::{
         self, Manner,
+        estimate::Count,
         job::Job,
-        preview::{self, Count, Preview},
+        preview::{self, Preview},
         state::NotStarted,
         task::Progress,
     },

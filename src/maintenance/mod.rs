@@ -1,17 +1,18 @@
 //! Housekeeping: deleting what is stale and the like, on schedules or when asked, and a record of what was done.
 //!
-//! - [`mod@job`] lists the jobs; [`mod@purge`] is the one that deletes tokens, of which
-//!   [`mod@stale`] says which are to go; on `SQLite`, [`mod@ranges`] where it begins, [`mod@hours`] by what index, and `owners` what they leave behind;
-//!   `leftovers` and `sqlite` are the others;
+//! - [`mod@job`] lists the jobs; [`mod@purge`] is the one that deletes tokens, of which [`mod@stale`] says which are to go; on
+//!   `SQLite`, [`mod@ranges`] where it begins, [`mod@hours`] by what index, and `owners` what they leave behind; `leftovers` and
+//!   `sqlite` are the others;
 //! - `task` is a run under way: short transactions, and what may stop it between them; [`mod@lease`] sees to it that there is
 //!   one at a time, wherever it runs; [`mod@sanity`] that it works by no clock that jumped;
 //! - [`mod@scheduler`] is the loop around it; when that goes round is a setting, [`mod@schedule`]; [`mod@watch`] finds what
 //!   was missed;
-//! - [`mod@state`] is what this process knows; [`mod@health`], [`mod@history`] and [`mod@preview`] tell how it goes, what was
-//!   done, and what would be.
+//! - [`mod@state`] is what this process knows; [`mod@health`], [`mod@history`] and [`mod@preview`], which rests on
+//!   [`mod@estimate`], tell how it goes, what was done, and what would be.
 //!
 //! Validity never rests on any of this: an expired token is refused whether or not its row is still there.
 
+pub mod estimate;
 pub mod health;
 pub mod history;
 pub mod hours;

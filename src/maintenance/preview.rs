@@ -1,44 +1,20 @@
 //! What a purge would do, without doing it, and when tokens will expire: asked of the indexes, and as cheap however large the
 //! table is.
 //!
-//! Up to `COUNTED` rows are counted. Of more, `density()` reads a few in each part of the time they lie in, and takes the rest
-//! to lie as close together: an estimate, which says that it is one. On `SQLite`, where the index of ends does not have them in
-//! that order, it reads a sample of them ([`super::hours`]).
+//! Up to `COUNTED` rows are counted. Of more an estimate is made ([`super::estimate`]), which says that it is one.
 
 use entity::{Timestamp, token};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, QueryResult,
-    sea_query::{Alias, Expr, Order, Query, SelectStatement, UnionType},
+    sea_query::{Expr, Order, Query, SelectStatement},
 };
 
 use super::{
+    estimate::{AT_ONCE, Count, density, numbered, together},
     hours::{self, HOUR},
     stale::{Reason, SETTLED},
 };
 use crate::{app::App, token::precision};
-
-/// How many tokens, or about how many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
-    /// The number.
-    pub rows: u64,
-    /// Whether it is an estimate.
-    pub estimated: bool,
-}
-
-impl Count {
-    fn plus(self, other: Self) -> Self {
-        Self { rows: self.rows + other.rows, estimated: self.estimated || other.estimated }
-    }
-
-    fn exactly(rows: u64) -> Self {
-        Self { rows, estimated: false }
-    }
-
-    fn about(rows: u64) -> Self {
-        Self { rows, estimated: true }
-    }
-}
 
 /// What would go, and what will be ripe later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,15 +42,10 @@ pub const HOURS: i64 = 7 * 24;
 const COUNTED: u64 = 10_000;
 /// In how many parts of the time the rest is estimated.
 const PARTS: i64 = 64;
-/// How many rows are read in each part, of which all are known if there are fewer.
-const READ: u64 = 250;
 /// Among how many of those that are first by the hour the first is looked for.
 const FIRST: u64 = 1000;
 /// Up to how many are counted of those that expire in an hour, where there is an index of hours.
 const COUNTED_OF_HOUR: u64 = 2000;
-/// How many parts are asked for at once: engines limit how long a statement may be.
-const AT_ONCE: usize = 200;
-
 /// Looks, and changes nothing.
 pub async fn preview(app: &App, now: Timestamp) -> Result<Preview, DbErr> {
     let firsts = [first(app, Reason::Expired, now).await?, first(app, Reason::Revoked, now).await?];
@@ -204,65 +175,6 @@ async fn count_where_few(app: &App, expiries: &mut [(Timestamp, Option<Count>)])
     Ok(())
 }
 
-/// A question of a part: its number, and how many rows there are.
-fn numbered(part: i64) -> SelectStatement {
-    Query::select().expr(Expr::val(part)).expr(Expr::cust("COUNT(*)")).to_owned()
-}
-
-/// How many rows there are in each part of the time, from an instant up to another: counted where they are few, else from how close
-/// together the first [`READ`] of them lie.
-async fn density(app: &App, reason: Reason, parts: &[[Timestamp; 2]]) -> Result<Vec<Count>, DbErr> {
-    let mut counts = vec![Count::default(); parts.len()];
-    let sampled = reason.by_hour(app.db.engine());
-    let numbered: Vec<_> = (0_i64..).zip(parts).collect();
-    for some in numbered.chunks(AT_ONCE) {
-        let Some(question) = together(some.iter().map(|(number, part)| self::part(reason, sampled, *number, part)))
-        else {
-            continue;
-        };
-        for row in app.db.reader().query_all(&question).await? {
-            let (part, read, last): (i64, i64, Option<i64>) =
-                (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
-            let part = usize::try_from(part).unwrap_or(usize::MAX);
-            let (Some(count), Some(part)) = (counts.get_mut(part), parts.get(part)) else { continue };
-            *count = extrapolate(read.unsigned_abs(), last, part);
-            if sampled {
-                *count = Count::about(count.rows * hours::ONE_IN);
-            }
-        }
-    }
-    Ok(counts)
-}
-
-/// Asks a part for its number, how many rows were read, and where the last of them lies.
-pub fn part(reason: Reason, sampled: bool, number: i64, [from, to]: &[Timestamp; 2]) -> SelectStatement {
-    use sea_orm::ExprTrait;
-
-    let column = reason.column();
-    let mut first = Query::select();
-    first.expr_as(Expr::col(column), Alias::new("at")).from(token::Entity);
-    first.and_where(column.gte(*from)).and_where(column.lt(*to));
-    first.and_where_option(sampled.then(hours::in_sample)).order_by(column, Order::Asc).limit(READ);
-    let mut question = numbered(number);
-    question.expr(Expr::col("at").max()).from_subquery(first, "first").to_owned()
-}
-
-/// Several questions as one.
-fn together(mut questions: impl Iterator<Item = SelectStatement>) -> Option<SelectStatement> {
-    let mut all = questions.next()?;
-    for question in questions {
-        all.union(UnionType::All, question);
-    }
-    Some(all)
-}
-
-fn extrapolate(read: u64, last: Option<i64>, [from, to]: &[Timestamp; 2]) -> Count {
-    let Some(last) = last.filter(|_| read >= READ) else { return Count::exactly(read) };
-    let (seen, whole) =
-        ((last - from.millis() + 1).max(1).unsigned_abs(), to.millis_since(*from).max(1).unsigned_abs());
-    Count::about((read * whole).div_ceil(seen))
-}
-
 /// When the one that ended first did. (On `SQLite` the first of thousands that ended in the same hour may be one that ended a little
 /// later.)
 async fn first(app: &App, reason: Reason, now: Timestamp) -> Result<Option<Timestamp>, DbErr> {
@@ -279,19 +191,4 @@ async fn first(app: &App, reason: Reason, now: Timestamp) -> Result<Option<Times
 
 fn plus(at: Timestamp, millis: i64) -> Timestamp {
     Timestamp::from_millis(at.millis() + millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_not_read_lies_as_close_together_as_what_was() {
-        let edges = [Timestamp::from_millis(1_000_000), Timestamp::from_millis(2_000_000)];
-        let of = |read, last| extrapolate(read, last, &edges);
-        assert_eq!(of(0, None), Count { rows: 0, estimated: false });
-        assert_eq!(of(READ - 1, Some(1_999_999)), Count { rows: READ - 1, estimated: false });
-        assert_eq!(of(READ, Some(1_099_999)), Count { rows: READ * 10, estimated: true });
-        assert_eq!(of(READ, Some(1_000_000)).rows, READ * 1_000_000, "all at one instant: as many as can be");
-    }
 }

@@ -395,7 +395,7 @@ async fn no_batch_reads_a_whole_table() {
         hours::rest_of_hour(app, now, place, 9),
         hours::later_hours(app, now, Some(place.0), 9),
         hours::later_hours(app, now, None, 9),
-        DatabaseBackend::Sqlite.build(&maintenance::preview::part(Reason::Expired, true, 0, &[now, now])),
+        DatabaseBackend::Sqlite.build(&maintenance::estimate::part(Reason::Expired, true, 0, &[now, now])),
     ];
     let deletions = deletions.iter().map(|deletion| DatabaseBackend::Sqlite.build(deletion));
     let statements: Vec<_> = deletions.chain(searches).collect();

@@ -26,10 +26,11 @@ use crate::{
     error::Error,
     maintenance::{
         self,
+        estimate::Count,
         health::{self, Health},
         history,
         job::Job,
-        preview::{self, Count},
+        preview,
         state::NotStarted,
     },
 };

@@ -80,7 +80,7 @@ impl Command {
             }
             Self::Delete { client_id } => {
                 client::delete(&app, &client_id, &by, now).await?;
-                eprintln!("deleted {client_id}");
+                print::note(format_args!("deleted {client_id}"));
             }
         }
         Ok(())
@@ -134,12 +134,13 @@ fn show(common: &Common, app: &App, client: Model) {
 
 /// The names are those of the form that a client sends (RFC 6749 §2.3.1).
 fn show_secret(common: &Common, app: &App, created: &Created) {
+    // Before it, so that whoever does not get to see it knows what there is.
+    print::note(format_args!("{}: keep the secret, it is not shown again", created.client.client_id));
     if common.json {
         print::json(&IssuedClient::show(created, app.clock.now()));
     } else {
         let (id, secret) = (&created.client.client_id, created.secret.expose());
         print::line(format_args!("client_id={id}\nclient_secret={secret}"));
-        eprintln!("keep the secret: it is not shown again");
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct Completions {
 
 impl Completions {
     pub(super) fn run(self) {
-        clap_complete::generate(self.shell, &mut Cli::command(), "daypass", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "daypass", &mut script);
+        print::text(String::from_utf8_lossy(&script));
     }
 }

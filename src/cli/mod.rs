@@ -126,14 +126,14 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("daypass: cannot start: {error}");
+            print::note(format_args!("daypass: cannot start: {error}"));
             return ExitCode::FAILURE;
         }
     };
     match runtime.block_on(dispatch(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("daypass: {failure}");
+            print::note(format_args!("daypass: {failure}"));
             ExitCode::from(failure.code())
         }
     }

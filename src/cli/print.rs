@@ -19,7 +19,7 @@ pub(super) fn text(text: impl Display) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => exit(NOBODY_READS),
         Err(error) => {
-            eprintln!("daypass: cannot write to standard output: {error}");
+            note(format_args!("daypass: cannot write to standard output: {error}"));
             exit(1);
         }
     }
@@ -28,6 +28,11 @@ pub(super) fn text(text: impl Display) {
 /// Prints a line.
 pub(super) fn line(line: impl Display) {
     text(format_args!("{line}\n"));
+}
+
+/// Tells people something beside what is printed. What nobody can read stops nothing.
+pub(super) fn note(note: impl Display) {
+    drop(writeln!(std::io::stderr(), "{note}"));
 }
 
 /// Prints one JSON document.

@@ -122,7 +122,7 @@ impl Progress for Lines {
         let (deleted, seconds) = (tokens(run), self.began.elapsed().as_secs().max(1));
         let rate = deleted / seconds;
         let left = self.expected.rows.saturating_sub(deleted) / rate.max(1);
-        eprintln!("purged {deleted} of {} tokens, {rate}/s, {left} s left", about(self.expected));
+        print::note(format_args!("purged {deleted} of {} tokens, {rate}/s, {left} s left", about(self.expected)));
     }
 }
 

@@ -85,7 +85,7 @@ impl Command {
             Self::Revoke { id } => {
                 token::find(app.db.reader(), id).await?.ok_or(Error::NotFound("token"))?;
                 revoke::one(&app, id, &Actor::cli(), revoke::Why::Requested, app.clock.now()).await?;
-                eprintln!("revoked {id}");
+                print::note(format_args!("revoked {id}"));
                 Ok(())
             }
             Self::Check => check(common, &app).await,
@@ -106,6 +106,8 @@ impl Issue {
             ..Wanted::default()
         };
         let issued = issue::api(app, id, wanted, None, &Actor::cli(), now).await?;
+        // Before it, so that whoever does not get to see it knows what there is.
+        print::note(format_args!("{}: keep the secret, it is not shown again", issued.held.id()));
         if common.json {
             print::json(&IssuedToken::show(app, &issued, now));
         } else {

@@ -101,7 +101,7 @@ impl Command {
             }
             Self::Delete { name } => {
                 users::delete(&app, find(&app, &name).await?.id, &by, now).await?;
-                eprintln!("deleted {name}");
+                print::note(format_args!("deleted {name}"));
             }
         }
         Ok(())

@@ -25,6 +25,10 @@ impl Count {
         Self { rows: self.rows + other.rows, estimated: self.estimated || other.estimated }
     }
 
+    pub(super) fn at_least(self, other: Self) -> Self {
+        if self.rows < other.rows { other } else { self }
+    }
+
     pub(super) fn exactly(rows: u64) -> Self {
         Self { rows, estimated: false }
     }

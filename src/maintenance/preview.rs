@@ -57,6 +57,9 @@ pub async fn preview(app: &App, now: Timestamp) -> Result<Preview, DbErr> {
         *more = ripening(app, now, plus(now, hours * HOUR)).await?;
     }
     let [hour, day, week] = later;
+    // As estimates they may say otherwise.
+    let day = day.at_least(hour);
+    let week = week.at_least(day);
     let expiries = expiries(app, now).await?;
     Ok(Preview { expired, revoked, oldest, within_1h: hour, within_24h: day, within_7d: week, expiries })
 }
@@ -72,7 +75,11 @@ pub async fn backlog(app: &App, now: Timestamp) -> Result<Count, DbErr> {
 
 /// `first` is where the first of them is.
 async fn stale(app: &App, reason: Reason, first: Option<Timestamp>, now: Timestamp) -> Result<Count, DbErr> {
-    let Some(first) = first else { return Ok(Count::default()) };
+    let Some(mut first) = first else { return Ok(Count::default()) };
+    if reason.by_hour(app.db.engine()) {
+        // Of the same hour others may have ended before.
+        first = Timestamp::from_millis(hours::of(first) * HOUR).min(first);
+    }
     count(app, reason, reason.stale(app, now), first, reason.cutoff(app, now)).await
 }
 

@@ -73,11 +73,31 @@ fn who_has_read_enough_may_stop_reading() {
 #[test]
 fn what_cannot_be_printed_is_a_failure() {
     let folder = tempfile::tempdir().unwrap();
+    for command in ["openapi", "completions bash"] {
+        let why = to_a_full_disk(daypass(folder.path()).args(command.split(' ')));
+        assert!(why.starts_with("daypass: cannot write to standard output: No space left"), "{why}");
+    }
+}
+
+/// Why a command fails whose output cannot be written.
+fn to_a_full_disk(command: &mut std::process::Command) -> String {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let output = daypass(folder.path()).arg("openapi").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
     let why = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{why}");
-    assert!(why.starts_with("daypass: cannot write to standard output: No space left"), "{why}");
+    why
+}
+
+#[tokio::test]
+async fn a_secret_that_could_not_be_printed_is_told_of() {
+    let shell = Shell::new().await;
+    shell.ok("user add alice --password-stdin", PASSWORD);
+    let mut issue = daypass(shell.folder.path());
+    let why = to_a_full_disk(issue.args(["token", "issue", "--user", "alice", "--database-url", &shell.url]));
+    let listed = shell.json("token list --user alice", "");
+    let id = listed[0]["id"].as_str().unwrap();
+    assert!(why.starts_with(&format!("{id}: keep the secret, it is not shown again\n")), "{why}");
+    shell.ok(&format!("token revoke {id}"), "");
 }
 
 #[tokio::test]

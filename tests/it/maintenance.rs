@@ -8,7 +8,11 @@ use daypass::maintenance::{
 use entity::maintenance_run::Trigger;
 use serde_json::json;
 
-use crate::support::{Service, days, rows::insert, seconds};
+use crate::support::{
+    Service, days,
+    rows::{a_token, insert, insert_rows},
+    seconds,
+};
 
 async fn run(service: &Service, job: Job) {
     maintenance::run(&service.app, job, Trigger::Cli, Manner::default(), &mut ()).await.unwrap();
@@ -130,6 +134,23 @@ async fn of_many_tokens_the_preview_tells_about_how_many() {
     assert!(hours[30]["estimated"] == true || hours[30]["tokens"].as_i64().unwrap() < 250, "{}", hours[30]);
     let backlog = service.get("/v1/maintenance", Some(&admin)).await.json();
     assert_eq!((&backlog["backlog"], &backlog["backlog_estimated"]), (&preview["now"]["expired"], &json!(true)));
+}
+
+/// Those that were made first may be those that ended last: none counts for less.
+#[tokio::test]
+async fn of_many_that_ended_in_one_hour_too() {
+    let service = Service::with(|config| config.tokens.session.ttl = days(29)).await;
+    let admin = service.admin().await;
+    let hour = (service.now().millis() / 3_600_000 - 100) * 3_600_000;
+    let rows = (0..20_000).map(|number| {
+        let mut row = a_token(entity::Timestamp::from_millis(hour + number * 179));
+        row.id = daypass::id::new(row.created_at.plus_seconds(-2 * number));
+        row
+    });
+    insert_rows(service.app.db.writer(), rows).await;
+    let preview = service.get("/v1/maintenance/preview", Some(&admin)).await.is(200).json();
+    let told = preview["now"]["expired"].as_f64().unwrap();
+    assert!((told / 20_000.0 - 1.0).abs() < 0.2 && preview["estimated"] == true, "{told}");
 }
 
 #[tokio::test]

@@ -18,7 +18,12 @@ pub async fn fill(db: &impl ConnectionTrait, now: Timestamp, stale: i64, live: i
 
 /// Puts tokens into the database that end then.
 pub async fn insert(db: &impl ConnectionTrait, ends: impl Iterator<Item = Timestamp>) {
-    let rows: Vec<_> = ends.map(|end| a_token(end).into_active_model().reset_all()).collect();
+    insert_rows(db, ends.map(a_token)).await;
+}
+
+/// Puts these into the database.
+pub async fn insert_rows(db: &impl ConnectionTrait, rows: impl Iterator<Item = token::Model>) {
+    let rows: Vec<_> = rows.map(|row| row.into_active_model().reset_all()).collect();
     for rows in rows.chunks(500) {
         token::Entity::insert_many(rows.to_vec()).exec_without_returning(db).await.unwrap();
     }

@@ -107,6 +107,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_longer_time_has_no_fewer() {
+        assert_eq!(Count::about(7).at_least(Count::exactly(8)), Count::exactly(8));
+        assert_eq!(Count::about(8).at_least(Count::exactly(8)), Count::about(8));
+    }
+
+    #[test]
     fn what_was_not_read_lies_as_close_together_as_what_was() {
         let edges = [Timestamp::from_millis(1_000_000), Timestamp::from_millis(2_000_000)];
         let of = |read, last| extrapolate(read, last, &edges);

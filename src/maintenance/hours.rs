@@ -1,5 +1,5 @@
 //! `SQLite` only: the indexes by which tokens are found that expire. One has the hour instead of the instant, the other the instants
-//! of some of them; see the migration that made them for why.
+//! of some of them; see the migration that made them for why. (An hour is one elsewhere, too: a preview counts by them.)
 
 use entity::{Timestamp, token};
 use sea_orm::{

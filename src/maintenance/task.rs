@@ -78,7 +78,7 @@ pub struct Batch {
 /// Who else writes to an `SQLite` file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Others {
-    /// Whoever else does: this process, a server, does so itself.
+    /// Whose writes they are does not matter: this process is a server, and they are its own.
     Own,
     /// Nobody so far; with what the file told of it last.
     Unseen(Option<i64>),

@@ -22,6 +22,7 @@ use crate::{
     db::{
         TRIES,
         group::{Outcome, Work},
+        make_way,
     },
     error::{Error, Storage},
     id,
@@ -64,9 +65,9 @@ where
     T: Send + 'static,
     W: for<'a> FnOnce(&'a Write<'a>) -> BoxFuture<'a, Result<T, Error>> + Clone + Send + 'static,
 {
-    for _ in 1..TRIES {
+    for time in 1..TRIES {
         match once(app, by, work.clone()).await {
-            Err(Error::Storage(error)) if error.is_conflict() => tokio::task::yield_now().await,
+            Err(Error::Storage(error)) if error.is_conflict() => make_way(time).await,
             result => return result,
         }
     }

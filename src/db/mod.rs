@@ -52,7 +52,21 @@ pub enum Engine {
 }
 
 /// How often what fails only because another writer was faster is tried, all in all.
-pub(crate) const TRIES: usize = 5;
+pub(crate) const TRIES: u32 = 5;
+
+/// Lets the other writer go on, before what failed because of it is tried again for the `time`-th time.
+///
+/// Whoever comes back at once may have a row that is free before the one that was waiting for it has been woken up, and
+/// both wait for each other again. The pause grows, and differs from one to the next: of two that failed because of each
+/// other, one shall come first.
+pub(crate) async fn make_way(time: u32) {
+    let longest = FIRST_PAUSE * 2_u32.pow(time - 1);
+    let random = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+    tokio::time::sleep(longest.mul_f64(0.5 + random / 2.0)).await;
+}
+
+/// The longest pause before the second try: waking up a waiting session takes less.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The database: one pool that reads and one that writes.
 ///
@@ -174,9 +188,9 @@ impl Db {
     where
         F: Future<Output = Result<T, DbErr>>,
     {
-        for _ in 1..TRIES {
+        for time in 1..TRIES {
             match what().await {
-                Err(error) if is_conflict(&error) || is_busy(&error) => tokio::task::yield_now().await,
+                Err(error) if is_conflict(&error) || is_busy(&error) => make_way(time).await,
                 result => return result,
             }
         }

@@ -341,8 +341,13 @@ async fn a_deadlock_is_nobodys_failure() {
     for result in changes.join_all().await {
         result.unwrap();
     }
-    let tries = if service.app.db.engine() == Engine::Sqlite { 2 } else { 3 };
-    assert_eq!(begun.load(Ordering::Relaxed), tries, "one of the two is tried again, where there are row locks");
+    let tries = begun.load(Ordering::Relaxed);
+    if service.app.db.engine() == Engine::Sqlite {
+        assert_eq!(tries, 2, "there is one writer at a time");
+    } else {
+        // The one that is tried again may be first to lock its row once more, before the other is woken up.
+        assert!(tries > 2, "one of the two is tried again, where there are row locks");
+    }
     for user in users {
         assert_eq!(users::find(service.app.db.reader(), user).await.unwrap().epoch, 1, "each change was made once");
     }

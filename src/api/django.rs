@@ -15,11 +15,12 @@ use poem_openapi::{
 
 use super::{
     auth::{Bearer, NotHeld},
+    basic::BadBasic,
     body, client_address, form,
     json::Time,
     rate_limit,
     tags::Tag,
-    v1::session::{self, BadBasic, Done},
+    v1::session::{self, Done},
 };
 use crate::{
     account::{
@@ -325,7 +326,7 @@ impl DjangoApi {
             BadBasic::Unreadable => wrong("Invalid basic header. Credentials string should not contain spaces."),
             BadBasic::Malformed => wrong("Invalid basic header. Credentials not correctly base64 encoded."),
         };
-        let issued = match session::basic(request).map_err(unreadable)? {
+        let issued = match session::by_basic(request).map_err(unreadable)? {
             Some(basic) => log_in(app.0, request, basic).await?.ok_or_else(|| wrong("Invalid username/password."))?,
             None => log_in(app.0, request, fields.required()?).await?.ok_or_else(unable)?,
         };

@@ -2,6 +2,7 @@
 //! decided below, in [`crate::token`] and [`crate::account`].
 
 pub mod auth;
+pub mod basic;
 pub mod body;
 pub mod client_address;
 pub mod django;

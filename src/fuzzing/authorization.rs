@@ -1,4 +1,4 @@
-//! The header `Authorization`: as a check reads it ([`crate::api::auth::credential`]), and HTTP Basic as the login and the
+//! The header `Authorization`: as a check reads it ([`crate::api::auth::credential`]), and HTTP Basic as the logins and the
 //! OAuth doors do.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -10,7 +10,7 @@ use poem::{
 use super::cut;
 use crate::api::{
     auth::{Credential, credential},
-    oauth::client_auth,
+    basic::basic,
     v1::session,
 };
 
@@ -74,16 +74,16 @@ fn is_read_in_three_forms(word: &str) {
     assert!(credential(&twice) == Credential::Unreadable);
 }
 
-/// Both readers of HTTP Basic accept the same, read the same out of it, and only what is written in the one way there is.
+/// The doors accept the same HTTP Basic, read the same out of it, and only what is written in the one way there is.
 fn basic_is_read_alike(fields: &[&[u8]], headers: &HeaderMap) {
     let mut request = Request::default();
     request.headers_mut().clone_from(headers);
-    let at_login = session::basic(&request).ok().flatten();
-    let of_client = client_auth::basic(headers).ok().flatten();
+    let at_login = session::by_basic(&request).ok().flatten();
+    let of_client = basic(headers).ok().flatten();
     let at_login = at_login.map(|login| format!("{}:{}", login.username, login.password.expose()));
     let of_client = of_client.map(|client| {
-        assert!(!client.id.contains(':'), "the id ends at the first colon");
-        format!("{}:{}", *client.id, *client.secret)
+        assert!(!client.name.contains(':'), "the name ends at the first colon");
+        format!("{}:{}", *client.name, *client.secret)
     });
     assert_eq!(at_login, of_client);
     if let Some(read) = at_login {
@@ -102,7 +102,7 @@ fn basic_comes_back(input: &[u8]) {
     let (name, password) = (String::from_utf8_lossy(name), String::from_utf8_lossy(password));
     let field = format!("bAsIc {}", BASE64_STANDARD.encode(format!("{name}:{password}")));
     let headers = headers(&[field.as_bytes()]).expect("base64 may stand in a header");
-    let client = client_auth::basic(&headers).ok().flatten().expect("it is Basic");
-    assert_eq!((client.id.as_str(), client.secret.as_str()), (&*name, &*password));
+    let client = basic(&headers).ok().flatten().expect("it is Basic");
+    assert_eq!((client.name.as_str(), client.secret.as_str()), (&*name, &*password));
     basic_is_read_alike(&[field.as_bytes()], &headers);
 }

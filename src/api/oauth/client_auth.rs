@@ -1,11 +1,7 @@
 //! Which client is calling (RFC 6749 §2.3): by HTTP Basic or in the body, never both.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use entity::Timestamp;
-use poem::{
-    Request, RequestBody,
-    http::{HeaderMap, header},
-};
+use poem::{Request, RequestBody, http::HeaderMap};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
@@ -14,15 +10,16 @@ use zeroize::Zeroizing;
 
 use super::{error::Refused, form::Form};
 use crate::{
-    api::form,
+    api::{
+        basic::{BadBasic, Basic, basic},
+        form,
+    },
     app::App,
     client::{self, Model},
     error::Error,
 };
 
 /// The client whose credentials the request has; none if it has none.
-///
-/// Another scheme than Basic in `Authorization` is not for us: programs send their last access token along with everything.
 pub async fn client<T>(
     app: &App,
     headers: &HeaderMap,
@@ -30,7 +27,11 @@ pub async fn client<T>(
     now: Timestamp,
 ) -> Result<Option<Model>, Refused> {
     let in_body = (form.get("client_id"), form.get("client_secret"));
-    match (basic(headers)?, in_body) {
+    let basic = basic(headers).map_err(|bad| match bad {
+        BadBasic::Unreadable => Refused::invalid_request("Authorization is there twice"),
+        BadBasic::Malformed => Refused::invalid_client(),
+    });
+    match (basic?, in_body) {
         (Some(_), (_, Some(_))) => Err(Refused::invalid_request("client authentication is there twice")),
         (Some(basic), (named, None)) => by_basic(app, &basic, named, now).await.map(Some),
         (None, (Some(id), Some(secret))) => Ok(Some(client::authenticate(app, id, secret, now).await?)),
@@ -40,41 +41,18 @@ pub async fn client<T>(
     }
 }
 
-/// Id and secret as they stand in the header.
-pub(crate) struct Basic {
-    pub(crate) id: Zeroizing<String>,
-    pub(crate) secret: Zeroizing<String>,
-}
-
-/// HTTP Basic, if the request has it; the id ends at the first colon.
-pub(crate) fn basic(headers: &HeaderMap) -> Result<Option<Basic>, Refused> {
-    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(field) = fields.next() else { return Ok(None) };
-    if fields.next().is_some() {
-        return Err(Refused::invalid_request("Authorization is there twice"));
-    }
-    let field = field.as_bytes().trim_ascii();
-    let (scheme, encoded) = field.split_at(field.iter().position(|byte| *byte == b' ').unwrap_or(field.len()));
-    if !scheme.eq_ignore_ascii_case(b"basic") {
-        return Ok(None);
-    }
-    let decoded = BASE64_STANDARD.decode(encoded.trim_ascii()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let decoded = Zeroizing::new(decoded.ok_or_else(Refused::invalid_client)?);
-    let (id, secret) = decoded.split_once(':').ok_or_else(Refused::invalid_client)?;
-    Ok(Some(Basic { id: Zeroizing::new(id.to_owned()), secret: Zeroizing::new(secret.to_owned()) }))
-}
-
 /// Both are form-encoded first (RFC 6749 §2.3.1), which some clients do for every character that is no letter or digit, and
 /// some not at all. So both readings are tried.
 async fn by_basic(app: &App, raw: &Basic, named: Option<&str>, now: Timestamp) -> Result<Model, Refused> {
-    let decoded = form::decode(raw.id.as_bytes()).and_then(|id| Ok((id, form::decode(raw.secret.as_bytes())?)));
-    let decoded = decoded.ok().map(|(id, secret)| Basic { id: Zeroizing::new(id), secret: Zeroizing::new(secret) });
+    let decoded = form::decode(raw.name.as_bytes()).and_then(|name| Ok((name, form::decode(raw.secret.as_bytes())?)));
+    let decoded =
+        decoded.ok().map(|(name, secret)| Basic { name: Zeroizing::new(name), secret: Zeroizing::new(secret) });
     let readings = [decoded.as_ref(), Some(raw)];
-    if named.is_some_and(|named| readings.iter().flatten().all(|reading| *reading.id != named)) {
+    if named.is_some_and(|named| readings.iter().flatten().all(|reading| *reading.name != named)) {
         return Err(Refused::invalid_request("client_id is not the one in Authorization"));
     }
     for reading in readings.into_iter().flatten() {
-        match client::authenticate(app, &reading.id, &reading.secret, now).await {
+        match client::authenticate(app, &reading.name, &reading.secret, now).await {
             Err(Error::BadClient) => {}
             other => return Ok(other?),
         }

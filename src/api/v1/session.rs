@@ -2,12 +2,7 @@
 
 use std::{num::IntErrorKind, sync::Arc};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use poem::{
-    Request, RequestBody,
-    http::{StatusCode, header},
-    web::Data,
-};
+use poem::{Request, RequestBody, http::StatusCode, web::Data};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi,
     param::Query,
@@ -25,6 +20,7 @@ use crate::{
     },
     api::{
         auth::{self, Caller, Credential, credential},
+        basic::{BadBasic, basic},
         body::{self, Body},
         client_address, form,
         json::{IssuedToken, TokenInfo, User},
@@ -139,7 +135,7 @@ impl<'a> ApiExtractor<'a> for Login {
 }
 
 fn read_login(request: &Request, bytes: &[u8], longest: usize) -> Result<Login, ApiError> {
-    if let Some(credentials) = basic(request)? {
+    if let Some(credentials) = by_basic(request)? {
         let beside = match bytes {
             [] => Beside::default(),
             _ if body::is(request, "application/json") => body::from_json(bytes)?,
@@ -171,15 +167,6 @@ fn hashable(field: &'static str, password: &Password, longest: usize) -> Result<
     Ok(())
 }
 
-/// Why an `Authorization` field cannot be read as a login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadBasic {
-    /// It is there more than once, or is no single credential.
-    Unreadable,
-    /// What follows `Basic` is no user name and password.
-    Malformed,
-}
-
 impl From<BadBasic> for ApiError {
     fn from(bad: BadBasic) -> Self {
         match bad {
@@ -191,22 +178,16 @@ impl From<BadBasic> for ApiError {
     }
 }
 
-/// HTTP Basic (RFC 7617), if the request has it: UTF-8, and the user name ends at the first colon.
-///
-/// Another scheme is no login: clients that have an old token send it along.
-pub fn basic(request: &Request) -> Result<Option<Credentials>, BadBasic> {
+/// A login by HTTP Basic, if the request has one.
+pub fn by_basic(request: &Request) -> Result<Option<Credentials>, BadBasic> {
     if credential(request.headers()) == Credential::Unreadable {
         return Err(BadBasic::Unreadable);
     }
-    let value = request.header(header::AUTHORIZATION).unwrap_or_default().trim();
-    let (scheme, encoded) = value.split_once(' ').unwrap_or((value, ""));
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return Ok(None);
-    }
-    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let decoded = zeroize::Zeroizing::new(decoded.ok_or(BadBasic::Malformed)?);
-    let (username, password) = decoded.split_once(':').ok_or(BadBasic::Malformed)?;
-    Ok(Some(Credentials { username: username.to_owned(), password: Password::new(password.to_owned()) }))
+    let login = basic(request.headers())?;
+    Ok(login.map(|mut login| Credentials {
+        username: std::mem::take(&mut *login.name),
+        password: Password::new(std::mem::take(&mut *login.secret)),
+    }))
 }
 
 fn from_form(bytes: &[u8]) -> Result<LoginRequest, ApiError> {

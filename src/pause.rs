@@ -38,6 +38,8 @@ pub enum Point {
     Read,
     /// A look has counted the changes made elsewhere, and forgotten nothing yet.
     Counted,
+    /// A job has read the clock, and not yet found out whether it is right.
+    Clock,
     /// A batch of a purge is chosen by its condition, and not carried out.
     Batch,
     /// A batch of a purge is carried out, and not committed.

@@ -33,6 +33,8 @@ pub const LASTS: Duration = Duration::from_secs(10);
 pub struct Lease {
     /// Where an earlier run of the job left off, and where the next shall go on, if it goes round and round.
     pub position: Option<String>,
+    /// When the run began, by the clock that it was found right to go by.
+    pub believed: Option<Timestamp>,
     job: Job,
     fence: i64,
     time: DatabaseTime,
@@ -107,7 +109,10 @@ async fn take_once(db: &Db, job: Job, run: &Run, tick: Option<Timestamp>) -> Res
         let time = DatabaseTime::ask(db).await?;
         let Some(seen) = of(db, job).await? else {
             if insert(db, first(job, run, time, tick)).await? {
-                return Ok(Taken::Held(Lease { position: None, job, fence: 1, time, served_before: NEVER }, None));
+                return Ok(Taken::Held(
+                    Lease { position: None, believed: None, job, fence: 1, time, served_before: NEVER },
+                    None,
+                ));
             }
             continue;
         };
@@ -132,7 +137,7 @@ async fn take_once(db: &Db, job: Job, run: &Run, tick: Option<Timestamp>) -> Res
             .filter(same_run(seen.run_id));
         if change.exec(db.writer()).await?.rows_affected == 1 {
             return Ok(Taken::Held(
-                Lease { position: seen.position, job, fence, time, served_before: served },
+                Lease { position: seen.position, believed: None, job, fence, time, served_before: served },
                 seen.run_id,
             ));
         }
@@ -159,8 +164,8 @@ impl Lease {
         if run.outcome == Some(Outcome::Cancelled) {
             change = change.col_expr(row::Column::ServedAt, Expr::value(self.served_before));
         }
-        if run.accepted_its_clock() {
-            change = change.col_expr(row::Column::AcceptedAt, Expr::value(run.started_at));
+        if let Some(believed) = self.believed.filter(|_| run.accepted_its_clock()) {
+            change = change.col_expr(row::Column::AcceptedAt, Expr::value(believed));
         }
         if let Some(at) = run.succeeded_at() {
             change = change.col_expr(row::Column::SucceededAt, Expr::value(at));

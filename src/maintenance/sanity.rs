@@ -13,14 +13,26 @@ use crate::{
     app::App,
     clock::{Clock, NOTICED_SKEW, TOLERATED_SKEW},
     db::Engine,
+    pause::pause,
 };
 
 /// How often the clocks are compared for the log; readiness does so whenever it is asked.
 const COMPARED_EVERY: Duration = Duration::from_secs(10);
 
+/// The clock, found right unless it is to be believed anyhow (`force`); or else what is wrong with it.
+///
+/// It may be set while this is found out. Then it is what it showed before or what it shows after, whichever is earlier: by
+/// that nothing is deleted that works, and no later clock is refused for being behind it.
+pub async fn believe(app: &App, force: bool) -> Result<Result<Reading, String>, DbErr> {
+    let before = Reading::new(&app.clock);
+    pause!(app.db, Clock);
+    let jumped = jump(app).await?.filter(|_| !force);
+    Ok(jumped.map_or_else(|| Ok(before.or_set_back(&app.clock)), Err))
+}
+
 /// How this machine's clock disagrees with the database's, with the last purge that worked, or with the time that went by; none
 /// if it does not. The purge speaks for all jobs, for it is the one that a person can force.
-pub async fn jump(app: &App) -> Result<Option<String>, DbErr> {
+async fn jump(app: &App) -> Result<Option<String>, DbErr> {
     let skew = skew(app).await?;
     if skew.abs() > TOLERATED_SKEW {
         return Ok(Some(format!("the clock is {}; `daypass purge --force` runs all the same", against_database(skew))));
@@ -75,27 +87,58 @@ pub fn behind(accepted: Option<Timestamp>, now: Timestamp) -> Option<String> {
     })
 }
 
-/// Two clocks read at once, when they were last believed: one that people set, and one that nobody does.
+/// Two clocks read at once: one that people set, and one that nobody does.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// What the first showed.
+    pub at: Timestamp,
+    uptime: i64,
+}
+
+impl Reading {
+    /// What they show now.
+    pub fn new(clock: &Clock) -> Self {
+        Self { at: clock.now(), uptime: clock.uptime() }
+    }
+
+    /// What the first would show at this time of the second, had nobody set it.
+    fn until(self, uptime: i64) -> Timestamp {
+        Timestamp::from_millis(self.at.millis() + (uptime - self.uptime))
+    }
+
+    /// What the clock shows, but for how far it was set ahead since.
+    pub fn now(self, clock: &Clock) -> Timestamp {
+        clock.now().min(self.until(clock.uptime()))
+    }
+
+    /// This one, or one that is taken now if the clock was set back in between.
+    fn or_set_back(self, clock: &Clock) -> Self {
+        let now = Self::new(clock);
+        if now.at < self.until(now.uptime) { now } else { self }
+    }
+}
+
+/// The clock when it was last believed.
 #[derive(Debug)]
-pub struct Pace(Mutex<(Timestamp, i64)>);
+pub struct Pace(Mutex<Reading>);
 
 impl Pace {
     /// Believes the clock as it is now.
     pub fn new(clock: &Clock) -> Self {
-        Self(Mutex::new((clock.now(), clock.uptime())))
+        Self(Mutex::new(Reading::new(clock)))
     }
 
     /// How much further than time the clock went. One that jumped is believed once a purge, which somebody forced, accepted it;
     /// and a step within bounds always, so that many small corrections do not add up.
     fn jumped(&self, clock: &Clock, accepted: Option<Timestamp>) -> Option<String> {
         let mut believed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, uptime) = (clock.now(), clock.uptime());
-        let expected = Timestamp::from_millis(believed.0.millis() + (uptime - believed.1));
-        let ahead = now.millis_since(expected);
+        let now = Reading::new(clock);
+        let expected = believed.until(now.uptime);
+        let ahead = now.at.millis_since(expected);
         let believable =
             ahead <= TOLERATED_SKEW || accepted.is_some_and(|at| at.millis_since(expected) > TOLERATED_SKEW);
         if believable {
-            *believed = (now, uptime);
+            *believed = now;
             return None;
         }
         Some(format!(

@@ -9,7 +9,7 @@ use entity::{
 };
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, StatementBuilder};
 
-use super::{history, lease::Lease};
+use super::{history, lease::Lease, sanity::Reading};
 use crate::{app::App, db::dialect, pause::pause, telemetry};
 
 /// How long a batch should take: nobody waits behind it for longer, and it is much longer than what each costs besides.
@@ -99,8 +99,8 @@ pub struct Task<'a> {
     held: Instant,
     /// Where the next batch begins, if that is known.
     from: Option<Timestamp>,
-    /// The clock and the uptime when the clock was found right.
-    believed: (Timestamp, i64),
+    /// The clock when it was found right.
+    clock: Reading,
     budget: Option<Duration>,
     size: u64,
     /// Whether the database knows that much is to be written.
@@ -113,16 +113,16 @@ pub struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    /// A run that begins now, and may take as long as `budget`, if it has one.
+    /// A run that begins now by a clock that is right, and may take as long as `budget`, if it has one.
     pub fn new(
         app: &'a App,
         run: &'a mut Run,
         lease: &'a mut Lease,
+        clock: Reading,
         budget: Option<Duration>,
         progress: &'a mut dyn Progress,
     ) -> Self {
         let size = app.config.maintenance.batch_size.min(FIRST);
-        let believed = (app.clock.now(), app.clock.uptime());
         let trigger = run.trigger;
         Self {
             app,
@@ -131,7 +131,7 @@ impl<'a> Task<'a> {
             began: Instant::now(),
             held: Instant::now(),
             from: None,
-            believed,
+            clock,
             budget,
             size,
             announced: false,
@@ -204,9 +204,7 @@ impl<'a> Task<'a> {
     /// The time by which things are stale: read anew for each batch, as a run may be long, and never ahead of how time went by
     /// since the clock was found right. One that is set while a run goes on deletes nothing that lives.
     pub(super) fn now(&self) -> Timestamp {
-        let (then, uptime) = self.believed;
-        let passed = self.app.clock.uptime() - uptime;
-        self.app.clock.now().min(Timestamp::from_millis(then.millis() + passed))
+        self.clock.now(&self.app.clock)
     }
 
     /// Rests between two batches, so that a core that others need is not taken whole; and sees to `SQLite`'s log, for which

@@ -95,6 +95,8 @@ export async function tabTo(selector, most = 40) {
 export async function show(width, colorScheme) {
   await page.setViewportSize({ width, height: 900 });
   await page.emulateMedia({ colorScheme });
+  // What follows the width does so when the next frame is drawn.
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
 }
 
 /** Nothing is wider than the page, reaches beyond its right edge, or is a choice that is cut off. */

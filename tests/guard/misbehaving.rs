@@ -27,15 +27,17 @@ fn with(status: StatusCode, body: impl Into<String>) -> Response {
     Response::builder().status(status).content_type("application/json").body(body.into())
 }
 
-async fn guard(server: impl Endpoint + 'static) -> Guard {
-    let timeout = Duration::from_millis(500);
+/// For an answer that comes.
+const LONG: Duration = Duration::from_secs(10);
+
+async fn guard(server: impl Endpoint + 'static, timeout: Duration) -> Guard {
     let settings = Settings { timeout, keep: Duration::ZERO, ..Settings::default() };
     Guard::new(&Remote::new(&serve(server).await, "shop", "secret", &settings).unwrap())
 }
 
 /// Asks a server that always answers this.
 async fn told(response: impl Fn() -> Response + Send + Sync + 'static) -> u16 {
-    status(&guard(endpoint::make_sync(move |_| response())).await, "dpk_any").await
+    status(&guard(endpoint::make_sync(move |_| response()), LONG).await, "dpk_any").await
 }
 
 #[tokio::test]
@@ -102,11 +104,11 @@ async fn a_refresh_token_opens_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_does_not_answer_in_time_is_503_for_all_who_wait() {
-    let guard = guard(endpoint::make(|_| async {
+    let silent = endpoint::make(|_| async {
         tokio::time::sleep(Duration::from_mins(1)).await;
         Ok::<_, poem::Error>(json(GOOD))
-    }))
-    .await;
+    });
+    let guard = guard(silent, Duration::from_millis(500)).await;
     let began = std::time::Instant::now();
     let waiting = (0..20).map(|_| status(&guard, "dpk_any"));
     assert_eq!(futures_util::future::join_all(waiting).await, [503; 20]);
@@ -123,7 +125,7 @@ async fn trouble_is_told_with_when_to_come_back_and_not_remembered() {
                 if ails.load(Ordering::SeqCst) { with(StatusCode::BAD_GATEWAY, "") } else { json(GOOD) }
             },
         );
-    let guard = guard(server).await;
+    let guard = guard(server, LONG).await;
     let answer = guard.admit(&presenting("dpk_any")).await.unwrap_err().to_http();
     assert_eq!((answer.status().as_u16(), &answer.headers()[header::RETRY_AFTER]), (503, &"1".parse().unwrap()));
     ailing.store(false, Ordering::SeqCst);
@@ -134,7 +136,7 @@ async fn trouble_is_told_with_when_to_come_back_and_not_remembered() {
 #[tokio::test]
 async fn a_token_that_is_longer_than_any_is_not_asked_about() {
     assert_eq!(told(|| json(GOOD)).await, 200);
-    let guard = guard(endpoint::make_sync(|_| json(GOOD))).await;
+    let guard = guard(endpoint::make_sync(|_| json(GOOD)), LONG).await;
     assert_eq!(status(&guard, &"x".repeat(4097)).await, 401);
 }
 

@@ -81,7 +81,8 @@ pub fn let_in_and_refused(served: &Served, folder: &Path) {
 
     let began = Instant::now();
     let short = issue(folder, &["--scope", "orders:read", "--ttl", "3s"]);
-    is(&orders(served, &short), 200, &[]);
+    let at_once = orders(served, &short);
+    assert!(at_once.starts_with("HTTP/1.1 200 ") || began.elapsed() >= Duration::from_secs(3), "{at_once}");
     // It was issued after `began`, and ends three seconds after that.
     std::thread::sleep(Duration::from_secs(3).saturating_sub(began.elapsed()) + Duration::from_millis(500));
     is(

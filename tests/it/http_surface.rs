@@ -30,10 +30,10 @@ fn start(folder: &Path) -> Served {
     Served::start(folder, &mut command)
 }
 
-/// What these bytes are answered until the service closes; or until nothing has come for a while, and then the second is false.
-fn answer_to(served: &Served, bytes: impl AsRef<[u8]>) -> (String, bool) {
+/// What these bytes are answered until the service closes; or until nothing has come for so long, and then the second is false.
+fn answer_within(patience: Duration, served: &Served, bytes: impl AsRef<[u8]>) -> (String, bool) {
     let mut stream = served.connect();
-    stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    stream.set_read_timeout(Some(patience)).unwrap();
     // It may have closed before it was sent everything.
     drop(stream.write_all(bytes.as_ref()));
     let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
@@ -46,6 +46,11 @@ fn answer_to(served: &Served, bytes: impl AsRef<[u8]>) -> (String, bool) {
         }
     };
     (String::from_utf8(answer).unwrap(), closed)
+}
+
+/// The same of what is expected to be closed.
+fn answer_to(served: &Served, bytes: impl AsRef<[u8]>) -> (String, bool) {
+    answer_within(Duration::from_secs(20), served, bytes)
 }
 
 /// One answer, of this status, and the connection is closed: whatever else was sent is not taken for a request.
@@ -285,7 +290,8 @@ fn other_versions_are_answered_or_refused() {
     let served = start(folder.path());
     let (answer, closed) = answer_to(&served, "GET /healthz HTTP/1.0\r\n\r\n");
     assert!(closed && answer.starts_with("HTTP/1.0 200") && answer.ends_with("{\"status\":\"ok\"}"), "{answer}");
-    let (answer, closed) = answer_to(&served, "GET /v1/check HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".repeat(2));
+    let kept = "GET /v1/check HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".repeat(2);
+    let (answer, closed) = answer_within(Duration::from_secs(3), &served, kept);
     assert!(!closed && answer.matches("HTTP/1.0 401").count() == 2, "{answer}");
     let (answer, closed) = answer_to(&served, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
     assert!(closed && answer.is_empty(), "{answer}");

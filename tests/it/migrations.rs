@@ -204,15 +204,17 @@ async fn f14_twenty_processes_may_start_at_once_on_an_empty_database() {
     thread::scope(|scope| {
         for number in 0..20 {
             scope.spawn(move || {
+                // With two cores among them, a connection takes its time.
+                let patience = ("DAYPASS_DATABASE__ACQUIRE_TIMEOUT", "20s");
                 if number % 5 > 0 {
-                    let made = run(&mut migrate_up(folder, url), "");
+                    let made = run(migrate_up(folder, url).env(patience.0, patience.1), "");
                     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
                     return;
                 }
                 let folder = tempfile::tempdir().unwrap();
                 let mut command = daypass(folder.path());
                 command.env("DAYPASS_DATABASE_URL", url).env("DAYPASS_ADMIN_PASSWORD", PASSWORD);
-                command.env("DAYPASS_DATABASE__MAX_CONNECTIONS", "4");
+                command.env("DAYPASS_DATABASE__MAX_CONNECTIONS", "4").env(patience.0, patience.1);
                 let served = Served::start(folder.path(), &mut command);
                 let login = json!({ "username": "admin", "password": PASSWORD });
                 let token = json_of(&served.post_json("/v1/login", &login))["token"].as_str().unwrap().to_owned();

@@ -17,11 +17,14 @@ use sea_orm::{ColumnTrait, Database as Connect, EntityTrait, PaginatorTrait, Que
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{
-    PASSWORD,
-    database::Database,
-    process::{Served, daypass, json_of, run},
-    rows,
+use crate::{
+    replicas::NEVER,
+    support::{
+        PASSWORD,
+        database::Database,
+        process::{Served, daypass, json_of, run},
+        rows,
+    },
 };
 
 #[test]
@@ -176,17 +179,19 @@ fn a_request_in_flight_is_finished_after_the_signal() {
     let body = json!({ "username": "admin", "password": "correct horse battery staple" }).to_string();
     let mut stream = served.connect();
     let head = format!(
-        "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Expect: 100-continue\r\nConnection: close\r\n\r\n",
         body.len()
     );
     let (first, rest) = body.split_at(10);
     stream.write_all(head.as_bytes()).unwrap();
+    // The service has the request's head, and waits for the body, before it has the signal.
+    let mut interim = *b"HTTP/1.1 100 Continue\r\n\r\n";
+    std::io::Read::read_exact(&mut stream, &mut interim).unwrap();
+    assert!(interim.starts_with(b"HTTP/1.1 100 "), "{}", String::from_utf8_lossy(&interim));
     stream.write_all(first.as_bytes()).unwrap();
-    // The service has the request's head before it has the signal; its body comes after.
-    std::thread::sleep(Duration::from_millis(300));
     served.signal("INT");
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(std::net::TcpStream::connect(served.address).is_err(), "it no longer accepts");
+    served.until(|| std::net::TcpStream::connect(served.address).is_err().then_some(()));
     stream.write_all(rest.as_bytes()).unwrap();
     let mut answer = String::new();
     std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
@@ -211,7 +216,7 @@ fn half_a_request_does_not_hold_up_the_end() {
 fn a_stop_is_announced_while_requests_are_answered_still() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = daypass(folder.path());
-    let mut served = Served::start(folder.path(), command.env("DAYPASS_SHUTDOWN_DELAY", "1500ms"));
+    let mut served = Served::start(folder.path(), command.env("DAYPASS_SHUTDOWN_DELAY", "5s"));
     let ask = |stream: &mut std::net::TcpStream, path: &str| {
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         let mut piece = [0; 4096];
@@ -232,12 +237,12 @@ fn a_stop_is_announced_while_requests_are_answered_still() {
     assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close"), "{answer}");
     let answer = ask(&mut served.connect(), "/healthz");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
-    assert!(began.elapsed() < Duration::from_millis(1500), "the machine is too slow to tell");
+    assert!(began.elapsed() < Duration::from_secs(5), "the machine is too slow to tell");
     // One that nobody uses ends with the delay.
     assert_eq!(std::io::Read::read(&mut idle, &mut [0; 1]).unwrap(), 0);
     assert!(served.wait().success(), "{}", served.stderr());
     let took = began.elapsed();
-    assert!((Duration::from_millis(1500)..Duration::from_secs(5)).contains(&took), "it took {took:?}");
+    assert!((Duration::from_secs(5)..Duration::from_secs(12)).contains(&took), "it took {took:?}");
 }
 
 #[test]
@@ -304,7 +309,7 @@ async fn a_purge_under_way_ends_with_its_batch_when_the_service_stops() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = daypass(folder.path());
     command.env("DAYPASS_ADMIN_PASSWORD", PASSWORD).env("DAYPASS_MAINTENANCE__BATCH_SIZE", "50");
-    command.env("DAYPASS_MAINTENANCE__PURGE_SCHEDULE", "0 0 0 1 1 *");
+    command.env("DAYPASS_MAINTENANCE__PURGE_SCHEDULE", NEVER.1);
     let mut served = Served::start(folder.path(), &mut command);
     let login = served.post_json("/v1/login", &json!({ "username": "admin", "password": PASSWORD }));
     let bearer = format!("Authorization: Bearer {}", json_of(&login)["token"].as_str().unwrap());
@@ -318,7 +323,11 @@ async fn a_purge_under_way_ends_with_its_batch_when_the_service_stops() {
     rows::fill(&db, now, 50_000, 10).await;
     let answer = served.request(&format!("POST /v1/maintenance/purge HTTP/1.1\r\n{bearer}"), "");
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
-    std::thread::sleep(Duration::from_millis(200));
+    served.until(|| {
+        let runs = json_of(&served.request(&format!("GET /v1/maintenance/runs?job=purge HTTP/1.1\r\n{bearer}"), ""));
+        let begun = |run: &&serde_json::Value| run["trigger"] == "api" && run["deleted"]["expired"].as_i64() > Some(0);
+        runs["items"].as_array().unwrap().iter().find(begun).map(drop)
+    });
     served.signal("TERM");
     assert!(served.wait().success(), "{}", served.stderr());
 
@@ -338,7 +347,8 @@ async fn a_purge_under_way_ends_with_its_batch_when_the_service_stops() {
 #[test]
 fn maintenance_is_told_by_metrics() {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::start(folder.path(), &mut daypass(folder.path()));
+    let served =
+        Served::start(folder.path(), daypass(folder.path()).env("DAYPASS_MAINTENANCE__PURGE_SCHEDULE", NEVER.1));
     // Each job runs within a few seconds of the start, and what all replicas know is looked at every two.
     let metrics = served.until(|| {
         let metrics = served.request("GET /metrics HTTP/1.1", "");

@@ -264,11 +264,13 @@ fn the_signal_to_stop_lets_a_request_in_tls_finish() {
     let body = json!({ "username": "admin", "password": PASSWORD }).to_string();
     let (first, rest) = body.split_at(10);
     busy.send(&format!(
-        "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{first}",
+        "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Expect: 100-continue\r\n\r\n",
         body.len()
     ));
-    // The service has the request's head before it has the signal; its body comes after.
-    std::thread::sleep(Duration::from_millis(500));
+    // The service has the request's head, and waits for the body, before it has the signal.
+    busy.expect("HTTP/1.1 100 Continue\r\n\r\n");
+    busy.send(first);
     served.signal("TERM");
     served.until(|| std::net::TcpStream::connect(served.address).is_err().then_some(()));
     busy.send(rest);

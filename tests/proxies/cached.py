@@ -12,6 +12,15 @@ from client import bearer, request
 BOUND = 2.0
 
 
+def content(file):
+    """Nothing, where the cache has thrown it away meanwhile."""
+    try:
+        with open(file, "rb") as reading:
+            return reading.read()
+    except FileNotFoundError:
+        return b""
+
+
 def run(check, proxy, people):
     tests = Tests(proxy, people)
     for name in [name for name in vars(Tests) if not name.startswith("_")]:
@@ -119,4 +128,4 @@ class Tests:
         assert stat.S_IMODE(os.stat(kept).st_mode) == 0o700, oct(os.stat(kept).st_mode)
         # That it matters: the key is in the file.
         files = [os.path.join(folder, file) for folder, _, files in os.walk(kept) for file in files]
-        assert any(token.encode() in open(file, "rb").read() for file in files), files
+        assert any(token.encode() in content(file) for file in files), files

@@ -10,7 +10,7 @@ install_browser() {
     [ -d "$modules/playwright-core" ] && [ -d "$modules/axe-core" ] && return 0
     command -v npm > /dev/null || install_packages npm || return 1
     banner "installing Playwright and axe"
-    npm install --silent --no-audit --no-fund --prefix target/tools/browser playwright-core@1.65.1 axe-core@4.14.1
+    npm install --loglevel=error --no-audit --no-fund --prefix target/tools/browser playwright-core@1.65.1 axe-core@4.14.1
 }
 
 try_pages() { # folder

@@ -6,7 +6,6 @@ mariadb_pid=
 start_mariadb() { # folder
     command -v mariadbd > /dev/null || install_packages mariadb-server || return 1
     local port user
-    port=$(free_port)
     user=$(id -un)
     mkdir -p "$1"
     if [ "$user" = root ]; then
@@ -18,6 +17,7 @@ start_mariadb() { # folder
         tail -n 20 "$1/log"
         return 1
     fi
+    port=$(free_port)
     # Nothing of it outlives the run, so it need not wait for the disk.
     mariadbd --no-defaults --user="$user" --datadir="$1/data" --socket="$1/socket" --bind-address=127.0.0.1 \
         --port="$port" --pid-file="$1/pid" --innodb-flush-log-at-trx-commit=0 --innodb-use-native-aio=0 \

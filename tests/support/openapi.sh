@@ -17,7 +17,7 @@ install_redocly() {
     [ -x target/tools/node/node_modules/.bin/redocly ] && return 0
     command -v npm > /dev/null || install_packages npm || return 1
     banner "installing Redocly"
-    npm install --silent --no-audit --no-fund --prefix target/tools/node @redocly/cli@2.77.0
+    npm install --loglevel=error --no-audit --no-fund --prefix target/tools/node @redocly/cli@2.77.0
 }
 
 lint_openapi() {
@@ -30,7 +30,7 @@ install_spectral() {
     [ -x target/tools/spectral/node_modules/.bin/spectral ] && return 0
     command -v npm > /dev/null || install_packages npm || return 1
     banner "installing Spectral"
-    npm install --silent --no-audit --no-fund --prefix target/tools/spectral @stoplight/spectral-cli@6.16.3
+    npm install --loglevel=error --no-audit --no-fund --prefix target/tools/spectral @stoplight/spectral-cli@6.16.3
 }
 
 lint_for_clients() {

@@ -9,14 +9,15 @@ postgres_program() { # name
 
 start_postgres() { # folder, options that overrule these
     postgres_program initdb > /dev/null || install_packages postgresql || return 1
-    local port
-    port=$(free_port)
     mkdir -p "$1"
     [ "$(id -u)" -ne 0 ] || chown postgres "$1"
+    as_user postgres "$(postgres_program initdb)" -D "$1/data" -U postgres --auth=trust -E UTF8 > "$1/log" 2>&1 ||
+        { tail -n 20 "$1/log"; return 1; }
+    local port options
+    port=$(free_port)
     # Nothing of it outlives the run, so it need not wait for the disk.
-    local options="-p $port -k $1 -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200 ${2:-}"
-    if as_user postgres "$(postgres_program initdb)" -D "$1/data" -U postgres --auth=trust -E UTF8 > "$1/log" 2>&1 &&
-        as_user postgres "$(postgres_program pg_ctl)" -D "$1/data" -l "$1/server.log" -w -o "$options" start >> "$1/log" 2>&1; then
+    options="-p $port -k $1 -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200 ${2:-}"
+    if as_user postgres "$(postgres_program pg_ctl)" -D "$1/data" -l "$1/server.log" -w -o "$options" start >> "$1/log" 2>&1; then
         postgres_folder=$1
         postgres_url=postgres://postgres@127.0.0.1:$port/postgres
     else

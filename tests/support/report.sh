@@ -1,5 +1,8 @@
 # What was done, how it went, and the counts. Sourced by tests/run.
 
+# Whoever serves packages may be away for a moment: the installers ask again, for some minutes.
+export PIP_RETRIES=10 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore NPM_CONFIG_FETCH_RETRIES=5
+
 lines=()
 failures=0
 passed=0
@@ -48,7 +51,8 @@ counted() { # word, log
     sed -n "s/^test result: .* \([0-9]*\) $1;.*/\1/p" "$2" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
-# Something could not be checked here. On a machine of one's own that is said loudly; in CI it is a failure.
+# Something could not be checked here. On a machine of one's own that is said loudly; in CI it is a failure. If it was to be
+# installed, what the installer said stands above.
 left_out() { # name, why
     printf '\n%s\n!! LEFT OUT: %s\n!! %s\n%s\n' "$(rule)" "$1" "$2" "$(rule)"
     note "$1" "LEFT OUT: $2" 0
@@ -78,7 +82,12 @@ install_packages() {
         made=yes
     fi
     local result=0
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"; } || result=1
+    # Another one may be installing as well, as new machines do by themselves.
+    local patient=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=300)
+    {
+        apt-get "${patient[@]}" update -q &&
+            DEBIAN_FRONTEND=noninteractive apt-get "${patient[@]}" install -qy --no-install-recommends "$@"
+    } || result=1
     [ "$made" = no ] || rm -f "$policy"
     return $result
 }
@@ -87,7 +96,7 @@ install_packages() {
 install_python() { # what pip is to install...
     [ -x target/tools/python/bin/pip ] || python3 -m venv target/tools/python 2> /dev/null ||
         { install_packages python3-venv && python3 -m venv target/tools/python; } || return 1
-    target/tools/python/bin/pip install --quiet --disable-pip-version-check "$@"
+    target/tools/python/bin/pip install --quiet "$@"
 }
 
 # A port that was free a moment ago.

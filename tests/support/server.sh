@@ -15,7 +15,9 @@ TXT
     exit 2
 }
 
+# The port is chosen last: others look for free ones, too.
 launch_postgres() {
+    [ -e "$folder/port" ] || free_port > "$folder/port"
     as_user postgres "$(postgres_program pg_ctl)" -D "$folder/data" -l "$folder/log" -w start \
         -o "-p $(cat "$folder/port") -k $folder -c listen_addresses=127.0.0.1 -c max_connections=20"
 }
@@ -36,6 +38,7 @@ stop_postgres_server() {
 }
 
 launch_mariadb() {
+    [ -e "$folder/port" ] || free_port > "$folder/port"
     mariadbd --no-defaults --user="$(mariadb_user)" --datadir="$folder/data" --socket="$folder/socket" \
         --bind-address=127.0.0.1 --port="$(cat "$folder/port")" --pid-file="$folder/pid" --innodb-use-native-aio=0 \
         --max-connections=20 < /dev/null >> "$folder/log" 2>&1 &
@@ -75,7 +78,6 @@ own() { # user
 folder=$(cd "$3" && pwd)
 case "$1 $2" in
     "postgres start" | "mariadb start")
-        free_port > "$folder/port"
         chmod 755 "$folder"
         "start_${1}_server" >&2
         case "$1" in

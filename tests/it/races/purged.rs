@@ -1,4 +1,5 @@
-//! A purge takes a token for stale, which by then is not: it was renewed, or a use of it was written.
+//! A purge takes a token for stale, which by then is not: it was renewed, or a use of it was written. Or the clock by which it is
+//! stale is set meanwhile.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +8,7 @@ use daypass::{
     maintenance::{self, Manner, job::Job},
     pause::Point,
 };
-use entity::maintenance_run::{Model as Run, Trigger};
+use entity::maintenance_run::{Model as Run, Outcome, Trigger};
 use serde_json::json;
 
 use super::Begun;
@@ -56,6 +57,8 @@ async fn ending(service: &Service, admin: &str) -> Answer {
     service.advance(seconds(31));
     token
 }
+
+const DAY_MS: i64 = 86_400_000;
 
 /// From where [`ending`] leaves the clock to where the purge takes that token for stale.
 const UNTIL_STALE: i64 = 90_000;
@@ -153,4 +156,33 @@ async fn who_waits_for_a_purge_brings_nothing_back() {
         assert!(service.row(&token).await.is_none());
         service.check(&token.token()).await.is(401);
     }
+}
+
+/// What it showed before, no later run is behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_right_while_a_run_looks_at_it_refuses_none_after_that() {
+    let (service, _) = start().await;
+    service.app.clock.jump(DAY_MS);
+    let purging = service.hold(Point::Clock, purge(&service)).await;
+    service.app.clock.jump(-DAY_MS);
+    assert_eq!(purging.let_go().await.outcome, Some(Outcome::Done));
+    service.advance(seconds(1));
+    assert_eq!(purge(&service).await.outcome, Some(Outcome::Done));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_ahead_while_a_run_looks_at_it_deletes_nothing_that_works() {
+    let (service, _) = start().await;
+    service.fill(10, 50).await;
+    let purging = service.hold(Point::Clock, purge(&service)).await;
+    service.app.clock.jump(3 * DAY_MS);
+    let run = purging.let_go().await;
+    // What tells it on SQLite is how much time went by. A server's own clock, which would tell, is not looked at by a test's.
+    let told = service.app.db.engine() == Engine::Sqlite;
+    let expected = if told { (Outcome::Clock, 0) } else { (Outcome::Done, 10) };
+    assert_eq!((run.outcome, run.deleted_expired), (Some(expected.0), expected.1));
+    service.app.clock.jump(-3 * DAY_MS);
+    service.advance(seconds(1));
+    let run = purge(&service).await;
+    assert_eq!((run.outcome, run.deleted_expired), (Some(Outcome::Done), 10 - expected.1));
 }

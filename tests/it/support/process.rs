@@ -1,11 +1,13 @@
 //! The program as a person starts it: a process, its output, and requests over a real socket.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -149,8 +151,15 @@ impl Drop for Served {
     }
 }
 
+/// Each is told once: it is free again until who asked listens there, and another test may ask meanwhile.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static TOLD: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+    loop {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        if TOLD.lock().unwrap().insert(address) {
+            return address;
+        }
+    }
 }
 
 /// The body of an answer, as JSON.

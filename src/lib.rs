@@ -5,7 +5,7 @@
 //! Arrows point from who knows to who is known; who is farther left may skip those in between.
 //!
 //! ```text
-//! main ─> cli ─> server ─> api ─┬─> account ─> client ─┬─> token ─> app ─> db ─> config, clock, error, id ─> entity
+//! main ─> cli ─> server ─> api ─┬─> account ─> client ─┬─> token ─> app ─> db ─> config, clock, error, id, jitter ─> entity
 //!                               └─> maintenance ───────┘                  └──> migration
 //! ```
 //!
@@ -44,6 +44,7 @@ pub mod error;
 pub mod fuzzing;
 pub mod guard;
 pub mod id;
+mod jitter;
 pub mod maintenance;
 pub mod pause;
 pub mod server;

@@ -22,7 +22,7 @@ use crate::{
     db::{
         TRIES,
         group::{Outcome, Work},
-        make_way,
+        step_back,
     },
     error::{Error, Storage},
     id,
@@ -65,9 +65,9 @@ where
     T: Send + 'static,
     W: for<'a> FnOnce(&'a Write<'a>) -> BoxFuture<'a, Result<T, Error>> + Clone + Send + 'static,
 {
-    for time in 1..TRIES {
+    for tried in 1..TRIES {
         match once(app, by, work.clone()).await {
-            Err(Error::Storage(error)) if error.is_conflict() => make_way(time).await,
+            Err(Error::Storage(error)) if error.is_conflict() => step_back(tried).await,
             result => return result,
         }
     }

@@ -13,7 +13,7 @@ pub(crate) struct Basic {
 /// Why an `Authorization` field is no credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadBasic {
-    /// It is there more than once, or holds more than credentials.
+    /// It is there more than once, or cannot be read.
     Unreadable,
     /// What follows `Basic` is no name and secret.
     Malformed,

@@ -34,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     config::{Database as Settings, Durability},
     error::{Storage, is_busy, is_conflict},
+    jitter::random_part,
     pause::Pauses,
 };
 use group::{Outcome, Work};
@@ -54,19 +55,18 @@ pub enum Engine {
 /// How often what fails only because another writer was faster is tried, all in all.
 pub(crate) const TRIES: u32 = 5;
 
-/// Lets the other writer go on, before what failed because of it is tried again for the `time`-th time.
+/// Lets the other writer go on, before what failed because of it, and was tried so often, is tried again.
 ///
 /// Whoever comes back at once may have a row that is free before the one that was waiting for it has been woken up, and
 /// both wait for each other again. The pause grows, and differs from one to the next: of two that failed because of each
 /// other, one shall come first.
-pub(crate) async fn make_way(time: u32) {
-    let longest = FIRST_PAUSE * 2_u32.pow(time - 1);
-    let random = f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX);
-    tokio::time::sleep(longest.mul_f64(0.5 + random / 2.0)).await;
+pub(crate) async fn step_back(tried: u32) {
+    let least = FIRST_PAUSE * 2_u32.pow(tried - 1);
+    tokio::time::sleep(least + random_part(least)).await;
 }
 
-/// The longest pause before the second try: waking up a waiting session takes less.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The least pause before the second try: waking up a waiting session takes less.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// The database: one pool that reads and one that writes.
 ///
@@ -188,9 +188,9 @@ impl Db {
     where
         F: Future<Output = Result<T, DbErr>>,
     {
-        for time in 1..TRIES {
+        for tried in 1..TRIES {
             match what().await {
-                Err(error) if is_conflict(&error) || is_busy(&error) => make_way(time).await,
+                Err(error) if is_conflict(&error) || is_busy(&error) => step_back(tried).await,
                 result => return result,
             }
         }

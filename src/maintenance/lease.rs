@@ -33,7 +33,7 @@ pub const LASTS: Duration = Duration::from_secs(10);
 pub struct Lease {
     /// Where an earlier run of the job left off, and where the next shall go on, if it goes round and round.
     pub position: Option<String>,
-    /// When the run began, by the clock that it was found right to go by.
+    /// When the run began, by a clock that was found right; nothing before that.
     pub believed: Option<Timestamp>,
     job: Job,
     fence: i64,

@@ -206,16 +206,16 @@ async fn work(
     manner: Manner,
     progress: &mut dyn Progress,
 ) -> Result<(), Halt> {
-    let clock = match sanity::believe(app, manner.force).await? {
-        Ok(clock) => clock,
+    let believed = match sanity::believe(app, manner.force).await? {
+        Ok(reading) => reading,
         Err(jump) => {
             run.error = Some(jump);
             return Err(Halt::Ended(Outcome::Clock));
         }
     };
-    lease.believed = Some(clock.at);
+    lease.believed = Some(believed.at);
     let budget = (!manner.unhurried).then_some(app.config.maintenance.max_run);
-    let mut task = Task::new(app, run, lease, clock, budget, progress);
+    let mut task = Task::new(app, run, lease, believed, budget, progress);
     let done = match job {
         Job::Purge => purge::purge(&mut task).await,
         Job::Changes => leftovers::changes(&mut task).await,

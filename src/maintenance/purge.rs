@@ -26,7 +26,7 @@ pub(super) async fn purge(task: &mut Task<'_>) -> Result<(), Halt> {
         Ok(()) => task.run.backlog = Some(0),
         Err(Halt::Ended(Outcome::Budget)) => {
             // Not worth failing for: what is left is told, and goes, with the next run.
-            let left = preview::backlog(task.app, task.app.clock.now()).await.ok();
+            let left = preview::backlog(task.app, task.now()).await.ok();
             task.run.backlog = left.map(|left| i64::try_from(left.rows).unwrap_or(i64::MAX));
         }
         Err(_) => return tokens,

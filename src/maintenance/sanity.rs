@@ -26,8 +26,10 @@ const COMPARED_EVERY: Duration = Duration::from_secs(10);
 pub async fn believe(app: &App, force: bool) -> Result<Result<Reading, String>, DbErr> {
     let before = Reading::new(&app.clock);
     pause!(app.db, Clock);
-    let jumped = jump(app).await?.filter(|_| !force);
-    Ok(jumped.map_or_else(|| Ok(before.or_set_back(&app.clock)), Err))
+    match jump(app).await? {
+        Some(jump) if !force => Ok(Err(jump)),
+        _ => Ok(Ok(before.or_set_back(&app.clock))),
+    }
 }
 
 /// How this machine's clock disagrees with the database's, with the last purge that worked, or with the time that went by; none
@@ -87,7 +89,7 @@ pub fn behind(accepted: Option<Timestamp>, now: Timestamp) -> Option<String> {
     })
 }
 
-/// Two clocks read at once: one that people set, and one that nobody does.
+/// Two clocks, read at once: one that people set, and one that nobody does.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     /// What the first showed.
@@ -102,19 +104,19 @@ impl Reading {
     }
 
     /// What the first would show at this time of the second, had nobody set it.
-    fn until(self, uptime: i64) -> Timestamp {
+    fn expected_at(self, uptime: i64) -> Timestamp {
         Timestamp::from_millis(self.at.millis() + (uptime - self.uptime))
     }
 
     /// What the clock shows, but for how far it was set ahead since.
     pub fn now(self, clock: &Clock) -> Timestamp {
-        clock.now().min(self.until(clock.uptime()))
+        clock.now().min(self.expected_at(clock.uptime()))
     }
 
     /// This one, or one that is taken now if the clock was set back in between.
     fn or_set_back(self, clock: &Clock) -> Self {
         let now = Self::new(clock);
-        if now.at < self.until(now.uptime) { now } else { self }
+        if now.at < self.expected_at(now.uptime) { now } else { self }
     }
 }
 
@@ -133,7 +135,7 @@ impl Pace {
     fn jumped(&self, clock: &Clock, accepted: Option<Timestamp>) -> Option<String> {
         let mut believed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Reading::new(clock);
-        let expected = believed.until(now.uptime);
+        let expected = believed.expected_at(now.uptime);
         let ahead = now.at.millis_since(expected);
         let believable =
             ahead <= TOLERATED_SKEW || accepted.is_some_and(|at| at.millis_since(expected) > TOLERATED_SKEW);
@@ -145,5 +147,26 @@ impl Pace {
             "the clock went {ahead} ms further than time did since this process last believed it; if it is right now, \
              `daypass purge --force` runs all the same, and the service believes it after that"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000;
+
+    #[test]
+    fn a_clock_that_is_set_after_it_was_read_is_the_earlier_one() {
+        let clock = Clock::manual(Timestamp::from_millis(100 * DAY));
+        let reading = Reading::new(&clock);
+        clock.advance(5);
+        assert_eq!(reading.now(&clock), clock.now(), "time goes by");
+        clock.jump(3 * DAY);
+        assert_eq!(reading.now(&clock).millis(), 100 * DAY + 5, "set ahead");
+        assert_eq!(reading.or_set_back(&clock).at, reading.at);
+        clock.jump(-4 * DAY);
+        assert_eq!(reading.now(&clock), clock.now(), "set back");
+        assert_eq!(reading.or_set_back(&clock).at, clock.now());
     }
 }

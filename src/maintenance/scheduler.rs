@@ -14,7 +14,7 @@ use super::{
     job::{JITTER, Job, Scheduled},
     serve, watch,
 };
-use crate::app::App;
+use crate::{app::App, jitter::random_part};
 
 /// The run at start waits so long at most: replicas are often started together.
 const START_WITHIN: Duration = Duration::from_secs(3);
@@ -63,10 +63,4 @@ async fn on_schedule(app: Arc<App>, scheduled: Scheduled) {
 fn jitter(scheduled: &Scheduled, tick: Timestamp) -> Duration {
     let period = scheduled.schedule.next_after(tick).map_or(0, |next| next.millis_since(tick));
     random_part(JITTER.min(Duration::from_millis(period.unsigned_abs()) / JITTER_OF_PERIOD))
-}
-
-/// Somewhere between nothing and all of it. Where the system has no random bytes, all of it.
-fn random_part(whole: Duration) -> Duration {
-    let random = getrandom::u32().unwrap_or(u32::MAX);
-    whole.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }

@@ -100,7 +100,7 @@ pub struct Task<'a> {
     /// Where the next batch begins, if that is known.
     from: Option<Timestamp>,
     /// The clock when it was found right.
-    clock: Reading,
+    believed: Reading,
     budget: Option<Duration>,
     size: u64,
     /// Whether the database knows that much is to be written.
@@ -118,7 +118,7 @@ impl<'a> Task<'a> {
         app: &'a App,
         run: &'a mut Run,
         lease: &'a mut Lease,
-        clock: Reading,
+        believed: Reading,
         budget: Option<Duration>,
         progress: &'a mut dyn Progress,
     ) -> Self {
@@ -131,7 +131,7 @@ impl<'a> Task<'a> {
             began: Instant::now(),
             held: Instant::now(),
             from: None,
-            clock,
+            believed,
             budget,
             size,
             announced: false,
@@ -204,7 +204,7 @@ impl<'a> Task<'a> {
     /// The time by which things are stale: read anew for each batch, as a run may be long, and never ahead of how time went by
     /// since the clock was found right. One that is set while a run goes on deletes nothing that lives.
     pub(super) fn now(&self) -> Timestamp {
-        self.clock.now(&self.app.clock)
+        self.believed.now(&self.app.clock)
     }
 
     /// Rests between two batches, so that a core that others need is not taken whole; and sees to `SQLite`'s log, for which

@@ -203,6 +203,7 @@ async fn one_who_goes_away_is_followed_by_another() {
     let gone = async {
         let mut asking = pin!(status(&guard, &token));
         assert!(poll_fn(|context| Poll::Ready(asking.as_mut().poll(context).is_pending())).await);
+        // Until the other waits for its answer.
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
     let ((), waited) = tokio::join!(gone, status(&guard, &token));

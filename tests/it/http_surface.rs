@@ -48,9 +48,9 @@ fn answer_within(patience: Duration, served: &Served, bytes: impl AsRef<[u8]>) -
     (String::from_utf8(answer).unwrap(), closed)
 }
 
-/// The same of what is expected to be closed.
+/// The same of what is expected to be closed: sooner than after the 10 s in which any connection is that sends no head.
 fn answer_to(served: &Served, bytes: impl AsRef<[u8]>) -> (String, bool) {
-    answer_within(Duration::from_secs(20), served, bytes)
+    answer_within(Duration::from_secs(8), served, bytes)
 }
 
 /// One answer, of this status, and the connection is closed: whatever else was sent is not taken for a request.

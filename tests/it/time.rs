@@ -90,7 +90,7 @@ async fn f6_a_clock_that_is_set_ahead_and_back_costs_no_token_and_revives_none()
         (issue(&served, &admin, 8_000_000), issue(&served, &admin, 1_800), issue(&served, &admin, 1), token(&served));
     revoke(&served, &revoked);
     let db = connect(&database).await;
-    // The first of them ends after this does, and before the clock is set ahead to.
+    // The first of them ends after this test does, and before the clock is set ahead to.
     fill(&db, Clock::System.now().plus_seconds(600), 0, 100).await;
     let rows = filled(&db).await;
     sleep(Duration::from_secs(1));

@@ -263,9 +263,11 @@ def survives_kills(proxy, replicas, people):
 
 
 def hears_of_it_after(failure):
-    """What HAProxy sends on a connection that it kept is lost until it has a core to hear that the other end is gone, in seconds.
+    """For how long after a kill a failure may be of it, in seconds.
 
-    That nobody can be reached (503) is no such thing: then it should have asked the other replica."""
+    What HAProxy sends on a connection that it kept is lost until it has a core to hear that the other end is gone. That nobody can
+    be reached (503) is no such thing: then it should have asked the other replica.
+    """
     return 0.1 if re.search(r"\b503\b", failure) else 1
 
 

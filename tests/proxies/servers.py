@@ -83,7 +83,8 @@ class Servers:
         """Starts a proxy with the files of deploy/, of which only ports and paths are changed (and what `change` does)."""
         home = os.path.join(self.folder, name)
         os.mkdir(home)
-        tap = Tap(daypass) # listens already, so that the proxy's port is another one
+        # It listens already, so that the proxy's port is another one.
+        tap = Tap(daypass)
         proxy = Proxy(name, home, free_port(), tap)
         ports = {PROXY: str(proxy.port), DAYPASS: str(proxy.tap.port), APPLICATION: str(application)}
         command = getattr(self, kind)(program, home, lambda file, to: self.fill(file, to, ports, change))

@@ -1,6 +1,7 @@
 # What was done, how it went, and the counts. Sourced by tests/run.
 
-# Whoever serves packages may be away for a moment: the installers ask again, for some minutes.
+# Whoever serves packages may be away for a moment: the installers ask again, for some minutes. And pip keeps to itself what is
+# no trouble here.
 export PIP_RETRIES=10 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore NPM_CONFIG_FETCH_RETRIES=5
 
 lines=()

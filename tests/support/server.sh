@@ -15,9 +15,13 @@ TXT
     exit 2
 }
 
-# The port is chosen last: others look for free ones, too.
-launch_postgres() {
+# A port that stays the same from the first start on. It is chosen at the last moment: others look for free ones, too.
+choose_port() {
     [ -e "$folder/port" ] || free_port > "$folder/port"
+}
+
+launch_postgres() {
+    choose_port
     as_user postgres "$(postgres_program pg_ctl)" -D "$folder/data" -l "$folder/log" -w start \
         -o "-p $(cat "$folder/port") -k $folder -c listen_addresses=127.0.0.1 -c max_connections=20"
 }
@@ -38,7 +42,7 @@ stop_postgres_server() {
 }
 
 launch_mariadb() {
-    [ -e "$folder/port" ] || free_port > "$folder/port"
+    choose_port
     mariadbd --no-defaults --user="$(mariadb_user)" --datadir="$folder/data" --socket="$folder/socket" \
         --bind-address=127.0.0.1 --port="$(cat "$folder/port")" --pid-file="$folder/pid" --innodb-use-native-aio=0 \
         --max-connections=20 < /dev/null >> "$folder/log" 2>&1 &

@@ -178,7 +178,8 @@ impl From<BadBasic> for ApiError {
     }
 }
 
-/// A login by HTTP Basic, if the request has one.
+/// A login by HTTP Basic, if the request has one. Whatever cannot be read is refused here; the OAuth doors leave alone what is
+/// not Basic.
 pub fn by_basic(request: &Request) -> Result<Option<Credentials>, BadBasic> {
     if credential(request.headers()) == Credential::Unreadable {
         return Err(BadBasic::Unreadable);

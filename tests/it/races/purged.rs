@@ -158,7 +158,7 @@ async fn who_waits_for_a_purge_brings_nothing_back() {
     }
 }
 
-/// What it showed before, no later run is behind.
+/// No later run is refused for being behind what the clock wrongly showed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_right_while_a_run_looks_at_it_refuses_none_after_that() {
     let (service, _) = start().await;

@@ -11,7 +11,6 @@ use std::{
 use daypass::{
     account::users,
     config::AtLimit,
-    db::Engine,
     maintenance::{self, Manner, job::Job},
     write::write,
 };
@@ -322,7 +321,7 @@ async fn a_deadlock_is_nobodys_failure() {
         users.push(users::find_by_name(service.app.db.reader(), name).await.unwrap().unwrap().id);
     }
     let begun = Arc::new(AtomicUsize::new(0));
-    let has_row_locks = service.app.db.engine() != Engine::Sqlite;
+    let has_row_locks = !service.has_one_writer();
     let both = Arc::new(Barrier::new(2));
     let mut changes = JoinSet::new();
     for turn in 0..2 {

@@ -85,10 +85,15 @@ pub async fn of(db: &Db, job: Job) -> Result<Option<row::Model>, DbErr> {
     row::Entity::find_by_id(job.name()).one(db.writer()).await
 }
 
-/// Whether the run that a row tells of has died, `now` being the database's time.
+/// Whether the run that a row tells of has died, `now` being the database's time. A lease that lasts for longer than any was taken
+/// by a clock that was ahead, and would else be waited for until then; should its runner live, it finds the lease lost.
 pub fn is_abandoned(row: &row::Model, now: Timestamp) -> bool {
-    row.run_id.is_some() && row.lease_expires_at <= now
+    let left = row.lease_expires_at.millis_since(now);
+    row.run_id.is_some() && !(1..=LONGEST).contains(&left)
 }
+
+/// What a lease may last at most, in milliseconds, by a clock that may be believed.
+const LONGEST: i64 = LASTS.as_secs().cast_signed() * 1000 + TOLERATED_SKEW;
 
 const NEVER: Timestamp = Timestamp::from_millis(0);
 

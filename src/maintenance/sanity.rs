@@ -21,7 +21,7 @@ const COMPARED_EVERY: Duration = Duration::from_secs(10);
 
 /// The clock, found right unless it is to be believed anyhow (`force`); or else what is wrong with it.
 ///
-/// It may be set while this is found out. Then it is what it showed before or what it shows after, whichever is earlier: by
+/// It may be set, once, while this is found out. Then it is what it showed before or what it shows after, whichever is earlier: by
 /// that nothing is deleted that works, and no later clock is refused for being behind it.
 pub async fn believe(app: &App, force: bool) -> Result<Result<Reading, String>, DbErr> {
     let before = Reading::new(&app.clock);
@@ -131,7 +131,8 @@ impl Pace {
     }
 
     /// How much further than time the clock went. One that jumped is believed once a purge, which somebody forced, accepted it;
-    /// and a step within bounds always, so that many small corrections do not add up.
+    /// and a step within bounds always, so that many small corrections do not add up. One that was set back is believed where it
+    /// was before, too: else to set it right again would be a jump.
     fn jumped(&self, clock: &Clock, accepted: Option<Timestamp>) -> Option<String> {
         let mut believed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Reading::new(clock);
@@ -140,7 +141,9 @@ impl Pace {
         let believable =
             ahead <= TOLERATED_SKEW || accepted.is_some_and(|at| at.millis_since(expected) > TOLERATED_SKEW);
         if believable {
-            *believed = now;
+            if ahead > 0 {
+                *believed = now;
+            }
             return None;
         }
         Some(format!(
@@ -168,5 +171,17 @@ mod tests {
         clock.jump(-4 * DAY);
         assert_eq!(reading.now(&clock), clock.now(), "set back");
         assert_eq!(reading.or_set_back(&clock).at, clock.now());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_and_right_again_has_not_jumped() {
+        let clock = Clock::manual(Timestamp::from_millis(100 * DAY));
+        let pace = Pace::new(&clock);
+        for step in [-60_000, 60_000, -28_000, -28_000, 56_000, TOLERATED_SKEW] {
+            clock.jump(step);
+            assert_eq!(pace.jumped(&clock, None), None, "{step}");
+        }
+        clock.jump(TOLERATED_SKEW + 1);
+        assert!(pace.jumped(&clock, None).is_some());
     }
 }

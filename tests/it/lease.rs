@@ -43,8 +43,12 @@ async fn run(service: &Service, tick: Option<Timestamp>) -> Result<Run, NotStart
 
 /// As if its time were over.
 async fn let_it_end(service: &Service) {
+    let_it_last(service, Timestamp::from_millis(0)).await;
+}
+
+async fn let_it_last(service: &Service, until: Timestamp) {
     let change = maintenance_job::Entity::update_many()
-        .col_expr(maintenance_job::Column::LeaseExpiresAt, Expr::value(Timestamp::from_millis(0)))
+        .col_expr(maintenance_job::Column::LeaseExpiresAt, Expr::value(until))
         .exec(service.app.db.writer());
     assert_eq!(change.await.unwrap().rows_affected, 1);
 }
@@ -180,6 +184,18 @@ async fn a_time_of_the_schedule_that_has_not_come_yet_counts_for_nothing() {
     let tick = service.now();
     assert_eq!(run(&service, Some(tick)).await.unwrap().outcome, Some(Outcome::Done));
     assert!(matches!(run(&service, Some(tick)).await, Err(NotStarted::Served)));
+}
+
+/// Nor does its lease, if it was killed before it could give it back: on `SQLite` that lasts by the same clock.
+#[tokio::test]
+async fn a_lease_that_was_taken_by_a_clock_ahead_is_not_waited_for() {
+    let service = Service::start().await;
+    held(&service, &begun(&service)).await;
+    let now = service.app.db.now().await.unwrap();
+    let_it_last(&service, now.plus_seconds(30)).await;
+    assert!(matches!(run(&service, None).await, Err(NotStarted::Running(_))), "its clock may be off by as much");
+    let_it_last(&service, now.plus_seconds(10 * 365 * 86_400)).await;
+    assert_eq!(run(&service, None).await.unwrap().outcome, Some(Outcome::Done));
 }
 
 /// Who stops in the middle leaves that time of the schedule to the others.

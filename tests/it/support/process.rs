@@ -1,13 +1,12 @@
 //! The program as a person starts it: a process, its output, and requests over a real socket.
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::Mutex,
+    process::{self, Child, Command, ExitStatus, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -151,12 +150,15 @@ impl Drop for Served {
     }
 }
 
-/// Each is told once: it is free again until who asked listens there, and another test may ask meanwhile.
+/// Each is told once, for it is free until who asked listens there. They lie below those that the system gives to whoever asks for
+/// any, and begin elsewhere in each process: nobody else is given one meanwhile.
 fn free_address() -> SocketAddr {
-    static TOLD: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+    static TOLD: AtomicU32 = AtomicU32::new(0);
     loop {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        if TOLD.lock().unwrap().insert(address) {
+        let next = process::id() * 997 + TOLD.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(10_000 + next % 20_000).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
             return address;
         }
     }

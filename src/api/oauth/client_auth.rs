@@ -30,8 +30,8 @@ pub async fn client<T>(
     let basic = basic(headers).map_err(|bad| match bad {
         BadBasic::Unreadable => Refused::invalid_request("Authorization is there twice"),
         BadBasic::Malformed => Refused::invalid_client(),
-    });
-    match (basic?, in_body) {
+    })?;
+    match (basic, in_body) {
         (Some(_), (_, Some(_))) => Err(Refused::invalid_request("client authentication is there twice")),
         (Some(basic), (named, None)) => by_basic(app, &basic, named, now).await.map(Some),
         (None, (Some(id), Some(secret))) => Ok(Some(client::authenticate(app, id, secret, now).await?)),
